@@ -1,0 +1,18 @@
+import { type DynamicModule, Global, Module, type Provider } from '@nestjs/common';
+import { AWA_DATABASE, AWA_OPTIONS } from './options/tokens.js';
+import { DatabaseBoot } from './boot/database-boot.js';
+import { QueueService } from './queue/queue.service.js';
+
+/** Options, database and QueueService, for the whole application: initialised first and destroyed last. */
+@Global()
+@Module({})
+export class AwaCoreModule {
+  static register(imports: DynamicModule['imports'], providers: Provider[]): DynamicModule {
+    return {
+      module: AwaCoreModule,
+      imports: imports ?? [],
+      providers: [...providers, DatabaseBoot, QueueService],
+      exports: [AWA_OPTIONS, AWA_DATABASE, QueueService],
+    };
+  }
+}

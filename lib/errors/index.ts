@@ -1,0 +1,13 @@
+export { AwaError } from './awa-error.js';
+export type { AwaErrorCode } from './awa-error.js';
+export { BootError } from './boot.error.js';
+export { DatabaseUnavailableError } from './database-unavailable.error.js';
+export { InvalidJobArgsError } from './invalid-job-args.error.js';
+export type { JobArgsIssue } from './invalid-job-args.error.js';
+export { InvalidOptionsError } from './invalid-options.error.js';
+export { JobArgsTooLargeError } from './job-args-too-large.error.js';
+export { NotStartedError } from './not-started.error.js';
+export { SchemaMismatchError } from './schema-mismatch.error.js';
+export { StaleAttemptError } from './stale-attempt.error.js';
+export { UnknownJobKindError } from './unknown-job-kind.error.js';
+export { UnknownQueueError } from './unknown-queue.error.js';

@@ -1,0 +1,35 @@
+export { type AwaModuleAsyncOptions, type AwaOptionsFactory, AwaModule } from './awa.module.js';
+export * from './errors/index.js';
+export {
+  cancel,
+  complete,
+  defineJob,
+  fail,
+  type Job,
+  type JobContext,
+  type JobDefinition,
+  type JobErrorRecord,
+  JobHandler,
+  type JobHandlerFor,
+  type JobInput,
+  type JobOf,
+  type JobOptions,
+  type JobOptionsWithSchema,
+  JobOutcome,
+  type JobOutcomeType,
+  type JobOutput,
+  type JobPriority,
+  type JsonSafe,
+  type JsonValue,
+  type NotJson,
+  retryAfter,
+  type RetryBackoff,
+  type RetryPolicy,
+  snooze,
+} from './jobs/index.js';
+export { checkSchemaVersion, type MigrationTarget, runMigrations } from './migrate/run-migrations.js';
+export type { AwaModuleOptions, QueueOptions, WorkerOptions } from './options/awa-module.options.js';
+export type { EnqueueOptions, PgClientLike } from './queue/enqueue-options.js';
+export type { JobSnapshot } from './queue/job-snapshot.js';
+export { type EnqueuedJob, QueueService } from './queue/queue.service.js';
+export { JOB_STATES, type JobState } from './storage/job-state.js';

@@ -1,0 +1,26 @@
+export { defineJob } from './define-job.js';
+export type { JobOptions, JobOptionsWithSchema } from './define-job.js';
+export { describeError, MAX_ERROR_BYTES } from './describe-error.js';
+export type { JobContext } from './job-context.js';
+export type { JobDefinition, JobInput, JobOutput, JobPriority } from './job-definition.js';
+export type { JobHandlerFor } from './job-handler-for.js';
+export { JOB_HANDLER_METADATA, JobHandler } from './job-handler.decorator.js';
+export type { Job, JobErrorRecord, JobOf } from './job.js';
+export {
+  DEFAULT_MAX_ARGS_BYTES,
+  DEFAULT_MAX_ATTEMPTS,
+  DEFAULT_PRIORITY,
+  DEFAULT_QUEUE,
+  MAX_ATTEMPTS_LIMIT,
+  MAX_DELAY_MS,
+  MAX_NAME_LENGTH,
+  MAX_TAGS,
+} from './job.constants.js';
+export type { JsonSafe, JsonValue, NotJson } from './json.js';
+export { cancel, complete, fail, isJobOutcome, JobOutcome, retryAfter, snooze } from './outcomes.js';
+export type { JobOutcomeType } from './outcomes.js';
+export { retryDelayMs } from './retry-policy.js';
+export type { RetryBackoff, RetryPolicy } from './retry-policy.js';
+export { storableText } from './storable-text.js';
+export { parsePayload, payloadJson } from './job-payload.js';
+export type { JobPayload } from './job-payload.js';

@@ -1,0 +1,9 @@
+/** Something that has to be done from time to time. One file a task, all of one shape. */
+export interface MaintenanceTask {
+  /** For logs and for the schedule registry. */
+  readonly name: string;
+  /** How often to look, in milliseconds. */
+  readonly intervalMs: number;
+  /** Does what is due now. Called again only when it has ended; may throw. */
+  run(): Promise<void>;
+}

@@ -1,0 +1,28 @@
+import { Logger } from '@nestjs/common';
+import { rescueAttempts } from '../storage/operations/instances.js';
+import type { SchemaName } from '../storage/schema-name.js';
+import type { SqlPort } from '../storage/sql-port.js';
+import type { MaintenanceTask } from './maintenance-task.interface.js';
+
+/** Attempts taken over with one statement, about. */
+const BATCH = 500;
+
+/** Takes the attempts of processes that have stopped giving heartbeats: each counts as failed and is retried. */
+export class RescueTask implements MaintenanceTask {
+  readonly name = 'rescue';
+  private readonly logger = new Logger('Awa rescue');
+
+  constructor(
+    private readonly port: SqlPort,
+    private readonly schema: SchemaName,
+    readonly intervalMs: number,
+  ) {}
+
+  async run(): Promise<void> {
+    let rescued: number;
+    do {
+      rescued = await rescueAttempts(this.port, this.schema, BATCH);
+      if (rescued > 0) this.logger.warn(`took over ${rescued} attempt(s) of processes that are gone`);
+    } while (rescued >= BATCH);
+  }
+}

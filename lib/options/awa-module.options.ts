@@ -1,0 +1,51 @@
+import type { DataSource } from 'typeorm';
+import type { JobDefinition } from '../jobs/index.js';
+
+/** Settings of one queue. @publicApi */
+export interface QueueOptions {
+  /** How many of its jobs one process runs at a time; 1 to 10,000. Default 50. */
+  readonly maxWorkers?: number;
+}
+
+/** Settings of the worker of a process; all times in milliseconds. @publicApi */
+export interface WorkerOptions {
+  /** The queues this process works on; all of `queues` by default. */
+  readonly queues?: readonly string[];
+  /** How often to look for work when nothing announces it; 10 to 60,000. Default 200, backing off to ten times that when idle. */
+  readonly pollIntervalMs?: number;
+  /** How often the process proves that it lives; 100 to 60,000. Default 5,000. */
+  readonly heartbeatIntervalMs?: number;
+  /** Without a heartbeat for this long, others take over its attempts. At least three intervals. Default three intervals. */
+  readonly heartbeatStaleMs?: number;
+  /** How long a shutdown waits for handlers before it aborts them and hands their jobs back; 0 to 3,600,000. Default 20,000. */
+  readonly shutdownTimeoutMs?: number;
+}
+
+/**
+ * Options of {@link AwaModule.forRoot}.
+ *
+ * @publicApi
+ */
+export interface AwaModuleOptions {
+  /** Connection string, for an application without TypeORM DataSource. */
+  readonly url?: string;
+  /** The TypeORM DataSource to live in, or the name it has in Nest. Default: the unnamed one, unless `url` is given. */
+  readonly dataSource?: string | DataSource;
+  /** Schema of the library's tables. Default `awa`. */
+  readonly schema?: string;
+  /**
+   * What to do about the schema at boot: `run` brings it up to date (needs the right to create), `check` refuses to start
+   * when it is not, `off` does not look. Default `check`.
+   */
+  readonly migrate?: 'run' | 'check' | 'off';
+  /** How long boot waits for a database that is not there, in milliseconds; 0: fail at once. Default 30,000. */
+  readonly connectRetryMs?: number;
+  /** The application's queues. Default: one, named `default`. */
+  readonly queues?: Readonly<Record<string, QueueOptions>>;
+  /** Definitions that must have a handler in this process; boot fails when one has not. */
+  readonly jobs?: readonly JobDefinition[];
+  /** Whether this process works on jobs, and how; `false` for one that only enqueues. Default `true`. */
+  readonly worker?: boolean | WorkerOptions;
+  /** Largest arguments of a job as UTF-8 JSON, in bytes; 1 to 64 MiB. Default 1 MiB. */
+  readonly maxArgsBytes?: number;
+}

@@ -1,0 +1,128 @@
+import { InvalidOptionsError } from '../errors/index.js';
+import { DEFAULT_MAX_ARGS_BYTES, DEFAULT_QUEUE, type JobDefinition } from '../jobs/index.js';
+import { nameProblems, unknownKeyProblems } from '../jobs/job-options.rules.js';
+import { type SchemaName, schemaName } from '../storage/schema-name.js';
+import type { AwaModuleOptions, WorkerOptions } from './awa-module.options.js';
+
+/** Worker settings with every default filled in. */
+export interface ResolvedWorkerOptions {
+  readonly queues: readonly { readonly name: string; readonly maxWorkers: number }[];
+  readonly pollIntervalMs: number;
+  readonly heartbeatIntervalMs: number;
+  readonly heartbeatStaleMs: number;
+  readonly shutdownTimeoutMs: number;
+}
+
+/** Module options, checked, with every default filled in. */
+export interface ResolvedAwaOptions {
+  readonly schema: SchemaName;
+  readonly migrate: 'run' | 'check' | 'off';
+  readonly connectRetryMs: number;
+  readonly queueNames: readonly string[];
+  readonly jobs: readonly JobDefinition[];
+  /** Undefined: this process does not work on jobs. */
+  readonly worker: ResolvedWorkerOptions | undefined;
+  readonly maxArgsBytes: number;
+}
+
+const OPTION_KEYS = Object.keys({
+  url: true,
+  dataSource: true,
+  schema: true,
+  migrate: true,
+  connectRetryMs: true,
+  queues: true,
+  jobs: true,
+  worker: true,
+  maxArgsBytes: true,
+} satisfies Record<keyof AwaModuleOptions, true>);
+
+const WORKER_KEYS = Object.keys({
+  queues: true,
+  pollIntervalMs: true,
+  heartbeatIntervalMs: true,
+  heartbeatStaleMs: true,
+  shutdownTimeoutMs: true,
+} satisfies Record<keyof WorkerOptions, true>);
+
+/**
+ * Checks module options and fills in the defaults, in one place.
+ *
+ * @throws InvalidOptionsError that lists every problem.
+ */
+export function resolveAwaOptions(options: AwaModuleOptions): ResolvedAwaOptions {
+  const problems = unknownKeyProblems('AwaModule', options, OPTION_KEYS);
+  const check = new Checker(problems);
+  if (options.url !== undefined && options.dataSource !== undefined) {
+    problems.push('pass either url or dataSource, not both');
+  }
+  const { migrate = 'check', queues = { [DEFAULT_QUEUE]: {} } } = options;
+  if (!['run', 'check', 'off'].includes(migrate)) problems.push('migrate must be "run", "check" or "off"');
+  const resolved: ResolvedAwaOptions = {
+    schema: check.schema(options.schema),
+    migrate,
+    connectRetryMs: check.integer('connectRetryMs', options.connectRetryMs, 30_000, 0, 86_400_000),
+    queueNames: Object.keys(queues),
+    jobs: options.jobs ?? [],
+    worker: check.worker(options.worker ?? true, queues),
+    maxArgsBytes: check.integer('maxArgsBytes', options.maxArgsBytes, DEFAULT_MAX_ARGS_BYTES, 1, 64 * 1024 * 1024),
+  };
+  if (problems.length > 0) throw new InvalidOptionsError('AwaModule', problems);
+  return Object.freeze(resolved);
+}
+
+class Checker {
+  constructor(private readonly problems: string[]) {}
+
+  integer(label: string, value: number | undefined, fallback: number, least: number, most: number): number {
+    if (value === undefined) return fallback;
+    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    this.problems.push(`${label} must be a whole number from ${least} to ${most}, not ${String(value)}`);
+    return fallback;
+  }
+
+  schema(name: string | undefined): SchemaName {
+    try {
+      return schemaName(name);
+    } catch (error) {
+      if (!(error instanceof InvalidOptionsError)) throw error;
+      this.problems.push(...error.problems);
+      return schemaName();
+    }
+  }
+
+  worker(
+    worker: boolean | WorkerOptions,
+    queues: NonNullable<AwaModuleOptions['queues']>,
+  ): ResolvedWorkerOptions | undefined {
+    const limits = Object.entries(queues).map(([name, { maxWorkers }]) => {
+      this.problems.push(...nameProblems(`queue ${JSON.stringify(name)}`, name));
+      return { name, maxWorkers: this.integer(`queues.${name}.maxWorkers`, maxWorkers, 50, 1, 10_000) };
+    });
+    if (limits.length === 0) this.problems.push('queues must name at least one queue');
+    if (worker === false) return undefined;
+    const settings = worker === true ? {} : worker;
+    this.problems.push(...unknownKeyProblems('worker', settings, WORKER_KEYS));
+    const interval = this.integer('worker.heartbeatIntervalMs', settings.heartbeatIntervalMs, 5_000, 100, 60_000);
+    const stale = this.integer('worker.heartbeatStaleMs', settings.heartbeatStaleMs, interval * 3, 300, 3_600_000);
+    if (stale < interval * 3) {
+      this.problems.push(
+        `worker.heartbeatStaleMs must be at least three heartbeat intervals (${interval * 3}), not ${stale}: ` +
+          'one late heartbeat must not look like a death',
+      );
+    }
+    return {
+      queues: this.chosen(limits, settings.queues),
+      pollIntervalMs: this.integer('worker.pollIntervalMs', settings.pollIntervalMs, 200, 10, 60_000),
+      heartbeatIntervalMs: interval,
+      heartbeatStaleMs: stale,
+      shutdownTimeoutMs: this.integer('worker.shutdownTimeoutMs', settings.shutdownTimeoutMs, 20_000, 0, 3_600_000),
+    };
+  }
+
+  private chosen<Limit extends { name: string }>(limits: Limit[], names: readonly string[] | undefined): Limit[] {
+    const unknown = (names ?? []).filter((name) => !limits.some((limit) => limit.name === name));
+    this.problems.push(...unknown.map((name) => `worker.queues names ${JSON.stringify(name)}, which is not in queues`));
+    return names === undefined ? limits : limits.filter(({ name }) => names.includes(name));
+  }
+}

@@ -1,0 +1,5 @@
+/** The checked options. */
+export const AWA_OPTIONS = Symbol('awa:options');
+
+/** The {@link Database} that this instance lives in. */
+export const AWA_DATABASE = Symbol('awa:database');

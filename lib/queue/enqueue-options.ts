@@ -1,0 +1,50 @@
+import type { EntityManager, QueryRunner } from 'typeorm';
+import type { JobPriority, JsonValue } from '../jobs/index.js';
+
+/**
+ * The part of a `pg` client that an enqueue needs; `Client`, `PoolClient` and anything alike have it.
+ *
+ * @publicApi
+ */
+export interface PgClientLike {
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
+}
+
+/**
+ * How one job is enqueued. Whatever is left out comes from the job's definition.
+ *
+ * At most one of `manager`, `queryRunner` and `client` may be given. The job is then written in the transaction
+ * that is open there, and commits or rolls back with it.
+ *
+ * @example
+ * ```ts
+ * await dataSource.transaction(async (manager) => {
+ *   const order = await manager.save(Order, draft);
+ *   await queue.enqueue(SendReceipt, { orderId: order.id }, { manager, delay: 60_000 });
+ * });
+ * ```
+ *
+ * @publicApi
+ */
+export interface EnqueueOptions {
+  /** Queue to put the job into; 1 to 200 characters. */
+  readonly queue?: string;
+  /** 1 (most urgent) to 4. */
+  readonly priority?: JobPriority;
+  /** Attempts before the job counts as failed, 1 to 1000. */
+  readonly maxAttempts?: number;
+  /** Not before this time, as the database's clock has it. Not together with `delay`. */
+  readonly runAt?: Date;
+  /** Not before so many milliseconds after the enqueue, 0 to ten years. Not together with `runAt`. */
+  readonly delay?: number;
+  /** A JSON object kept with the job, at most 64 KiB. Keys that begin with `awa:` are reserved. */
+  readonly metadata?: Readonly<Record<string, JsonValue>>;
+  /** Tags besides those of the definition: at most 20 together, each of 1 to 200 characters. */
+  readonly tags?: readonly string[];
+  /** Enqueue in the transaction of this TypeORM entity manager. */
+  readonly manager?: EntityManager;
+  /** Enqueue in the transaction of this TypeORM query runner. */
+  readonly queryRunner?: QueryRunner;
+  /** Enqueue in the transaction of this `pg` client. */
+  readonly client?: PgClientLike;
+}

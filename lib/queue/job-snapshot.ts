@@ -1,0 +1,28 @@
+import { type Job, parsePayload } from '../jobs/index.js';
+import type { JobPriority } from '../jobs/index.js';
+import type { JobState } from '../storage/job-state.js';
+import type { StoredJob } from '../storage/operations/get-job.js';
+
+/**
+ * A job as it was when it was read. `args` are as they were enqueued, before the schema's transforms.
+ *
+ * @publicApi
+ */
+export interface JobSnapshot extends Job {
+  readonly state: JobState;
+  /** When the newest attempt was claimed; undefined while the job waits. */
+  readonly attemptedAt: Date | undefined;
+  /** When the job ended; undefined while it has not. */
+  readonly finalizedAt: Date | undefined;
+}
+
+export function toSnapshot(stored: StoredJob): JobSnapshot {
+  const { jobId, priority, argsJson, payloadJson, ...rest } = stored;
+  return {
+    ...rest,
+    id: jobId,
+    priority: priority as JobPriority,
+    args: JSON.parse(argsJson) as unknown,
+    ...parsePayload(payloadJson),
+  };
+}

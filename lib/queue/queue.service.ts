@@ -1,0 +1,133 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { InvalidOptionsError } from '../errors/index.js';
+import type { JobDefinition } from '../jobs/index.js';
+import { payloadJson } from '../jobs/index.js';
+import type { ResolvedAwaOptions } from '../options/resolve-options.js';
+import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
+import type { Database } from '../storage/connection/database.js';
+import type { JobState } from '../storage/job-state.js';
+import { enqueueJobs, type NewJob } from '../storage/operations/enqueue-jobs.js';
+import { getJob } from '../storage/operations/get-job.js';
+import { countJobs } from '../storage/operations/queues.js';
+import type { SqlPort } from '../storage/sql-port.js';
+import type { EnqueueOptions } from './enqueue-options.js';
+import { enqueuePort } from './enqueue-port.js';
+import { type JobSnapshot, toSnapshot } from './job-snapshot.js';
+import { QueueDirectory } from './queue-directory.js';
+import { resolveEnqueueOptions } from './resolve-enqueue-options.js';
+import { serializeArgs } from './serialize-args.js';
+import { validateArgs } from './validate-args.js';
+
+/** What an enqueue answers. @publicApi */
+export interface EnqueuedJob {
+  /** Identifier, a decimal string (a 64-bit number in the database). */
+  readonly id: string;
+}
+
+/**
+ * Enqueues jobs and reads them. Inject it anywhere: its module is global.
+ *
+ * @example
+ * ```ts
+ * await dataSource.transaction(async (manager) => {
+ *   const user = await manager.save(User, input);
+ *   await queue.enqueue(SendWelcome, { userId: user.id }, { manager });
+ * });
+ * ```
+ *
+ * @publicApi
+ */
+@Injectable()
+export class QueueService {
+  private readonly queues: QueueDirectory;
+
+  constructor(
+    @Inject(AWA_DATABASE) private readonly database: Database,
+    @Inject(AWA_OPTIONS) private readonly options: ResolvedAwaOptions,
+  ) {
+    this.queues = new QueueDirectory(database);
+  }
+
+  /**
+   * Enqueues one job. With `manager`, `queryRunner` or `client` it is part of that transaction: it exists when the
+   * transaction commits, and never existed when it rolls back. Whatever is wrong with the input is found before a
+   * statement runs, so the transaction stays usable.
+   *
+   * @param definition what `defineJob()` returned
+   * @param args the arguments; checked by the definition's schema, stored as JSON as they are given
+   * @param options see {@link EnqueueOptions}
+   * @throws InvalidJobArgsError, JobArgsTooLargeError when the arguments cannot be taken
+   * @throws InvalidOptionsError when an option cannot be
+   * @throws UnknownQueueError when no process has the queue among its options
+   * @example await queue.enqueue(SendEmail, { to: 'a@b.c' }, { delay: 60_000 });
+   */
+  async enqueue<Input, Output>(
+    definition: JobDefinition<Input, Output>,
+    args: NoInfer<Input>,
+    options: EnqueueOptions = {},
+  ): Promise<EnqueuedJob> {
+    const [job] = await this.enqueueMany(definition, [args], options);
+    return job as EnqueuedJob;
+  }
+
+  /**
+   * Enqueues many jobs of a kind with one statement: all of them or none. Takes tens of thousands a call.
+   *
+   * @param definition what `defineJob()` returned
+   * @param argsList the arguments of each job
+   * @param options for all of them
+   * @returns the jobs, in the order of `argsList`
+   * @throws as {@link enqueue} does; the first unusable arguments refuse the call
+   * @example await queue.enqueueMany(SendEmail, users.map(({ email }) => ({ to: email })), { manager });
+   */
+  async enqueueMany<Input, Output>(
+    definition: JobDefinition<Input, Output>,
+    argsList: readonly NoInfer<Input>[],
+    options: EnqueueOptions = {},
+  ): Promise<EnqueuedJob[]> {
+    const { connection, metadataJson, tags, ...common } = resolveEnqueueOptions(definition, options);
+    const payload = payloadJson(metadataJson, tags);
+    const jobs: NewJob[] = [];
+    for (const args of argsList) {
+      const argsJson = await this.checkedJson(definition, args);
+      jobs.push({ ...common, argsJson, payloadJson: payload });
+    }
+    await this.queues.require(common.queue);
+    if (jobs.length === 0) return [];
+    const port: SqlPort = connection === undefined ? this.database.pool : enqueuePort(connection);
+    const ids = await enqueueJobs(port, this.database.schema, jobs);
+    return ids.map((id) => ({ id }));
+  }
+
+  /**
+   * The job as it is now, or null when there is none with this id or it is no longer kept.
+   *
+   * @param id a decimal string, as `enqueue` gave it
+   * @throws InvalidOptionsError when the id cannot be one
+   */
+  async getJob(id: string): Promise<JobSnapshot | null> {
+    if (!/^[1-9]\d{0,18}$/.test(id) || BigInt(id) > 9223372036854775807n) {
+      throw new InvalidOptionsError('getJob()', [`id must be a decimal string such as "42", not ${JSON.stringify(id)}`]);
+    }
+    const stored = await getJob(this.database.pool, this.database.schema, id);
+    return stored === undefined ? null : toSnapshot(stored);
+  }
+
+  /**
+   * Exact numbers of a queue's jobs by state. Reads the whole backlog: for tests, scripts and people, not for polling.
+   *
+   * @throws UnknownQueueError when there is no such queue
+   */
+  async countJobs(queue: string): Promise<Record<JobState, number>> {
+    await this.queues.require(queue);
+    return countJobs(this.database.pool, this.database.schema, queue);
+  }
+
+  private async checkedJson(definition: JobDefinition, args: unknown): Promise<string> {
+    const json = serializeArgs(args, this.options.maxArgsBytes, definition.kind);
+    // Checked as the handler will get it: what JSON drops or changes must not pass here and fail there.
+    if (definition.schema !== undefined) await validateArgs(definition.schema, JSON.parse(json), definition.kind);
+    return json;
+  }
+}
+

@@ -1,0 +1,17 @@
+import type { ClientConfig } from 'pg';
+import type { DataSource } from 'typeorm';
+import type { SchemaName } from '../schema-name.js';
+import type { SqlPort } from '../sql-port.js';
+
+/** Where an instance of the library lives: one schema of one database, and the ways to reach it. */
+export interface Database {
+  readonly schema: SchemaName;
+  /** What migrations run against. */
+  readonly target: DataSource | { readonly url: string };
+  /** For calls that belong to no transaction of the caller's. Shared with the application when it gave its DataSource. */
+  readonly pool: SqlPort;
+  /** For connections of our own, outside that pool. */
+  readonly clientConfig: ClientConfig;
+  /** Ends what was opened for this instance; the application's DataSource is left alone. */
+  close(): Promise<void>;
+}

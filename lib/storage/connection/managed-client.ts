@@ -1,0 +1,90 @@
+import { Client, type ClientConfig } from 'pg';
+import { DatabaseUnavailableError } from '../../errors/index.js';
+
+/** How a managed client behaves; all times in milliseconds. */
+export interface ManagedClientOptions {
+  readonly config: ClientConfig;
+  readonly applicationName: string;
+  readonly pipeline?: boolean;
+  /** Gives up on an attempt to connect after this long. */
+  readonly connectTimeoutMs?: number;
+  /** Prepares each new connection, e.g. LISTEN. A failure closes the connection. */
+  readonly onConnect?: (client: Client) => Promise<void>;
+  /** The connection is gone; the next use makes a new one. */
+  readonly onDisconnect?: (reason: Error) => void;
+}
+
+/**
+ * One connection outside any pool that comes back by itself: user code cannot exhaust it, and a killed backend costs
+ * the calls under way, not the service.
+ *
+ * States: idle (no connection) -> connecting -> open -> idle again when the connection breaks; closed for good by close().
+ * connect() enters connecting from idle; whoever calls meanwhile shares the attempt.
+ */
+export class ManagedClient {
+  private current: Promise<Client> | undefined;
+  private closed = false;
+
+  constructor(private readonly options: ManagedClientOptions) {}
+
+  /** The open connection, made when there is none. @throws DatabaseUnavailableError */
+  connect(): Promise<Client> {
+    if (this.closed) return Promise.reject(new DatabaseUnavailableError('use of a closed connection'));
+    if (this.current === undefined) {
+      const attempt = this.open();
+      this.current = attempt;
+      attempt.catch(() => this.forget(attempt));
+    }
+    return this.current;
+  }
+
+  /** Drops the connection at once, e.g. when it does not answer any more. Calls under way are rejected. */
+  discard(client: Client): void {
+    (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+  }
+
+  /** Ends the connection, after the calls under way. There is no way back. */
+  async close(): Promise<void> {
+    this.closed = true;
+    const client = await this.current?.catch(() => undefined);
+    await client?.end().catch(() => undefined);
+  }
+
+  private async open(): Promise<Client> {
+    const { config, applicationName, pipeline, connectTimeoutMs = 10_000, onConnect } = this.options;
+    const client = new Client({
+      ...config,
+      ...(pipeline ? { pipeline } : {}),
+      application_name: applicationName,
+      connectionTimeoutMillis: connectTimeoutMs,
+      keepAlive: true,
+    });
+    // Unheard, either event would take the process down or leave a dead connection in use.
+    client.on('error', (error) => this.lost(client, error));
+    client.on('end', () => this.lost(client, new Error('the connection was closed')));
+    try {
+      await client.connect();
+      await onConnect?.(client);
+      return client;
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      throw new DatabaseUnavailableError(`connect (${applicationName})`, { cause: error });
+    }
+  }
+
+  private forget(attempt: Promise<Client>): void {
+    if (this.current === attempt) this.current = undefined;
+  }
+
+  private lost(client: Client, reason: Error): void {
+    const attempt = this.current;
+    void attempt?.then(
+      (open) => {
+        if (open !== client || this.current !== attempt) return;
+        this.forget(attempt);
+        if (!this.closed) this.options.onDisconnect?.(reason);
+      },
+      () => undefined,
+    );
+  }
+}

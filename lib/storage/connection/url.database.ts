@@ -1,0 +1,39 @@
+import { type ClientConfig, Pool } from 'pg';
+import { PgAdapter } from '../adapters/pg.adapter.js';
+import type { SchemaName } from '../schema-name.js';
+import type { SqlPort } from '../sql-port.js';
+import type { Database } from './database.js';
+
+/** Enough for enqueues outside of transactions and for reading; the worker has connections of its own. */
+const POOL_SIZE = 2;
+
+/** Lives in the database a connection string names, with a small pool of its own. */
+export class UrlDatabase implements Database {
+  readonly target: { readonly url: string };
+  readonly pool: SqlPort;
+  readonly clientConfig: ClientConfig;
+  private readonly pgPool: Pool;
+
+  constructor(
+    url: string,
+    readonly schema: SchemaName,
+    onError: (error: Error) => void,
+  ) {
+    this.target = { url };
+    this.clientConfig = { connectionString: url };
+    this.pgPool = new Pool({
+      connectionString: url,
+      max: POOL_SIZE,
+      application_name: 'awa',
+      connectionTimeoutMillis: 10_000,
+      keepAlive: true,
+    });
+    // An idle connection that breaks is replaced at the next use; unheard, the event would end the process.
+    this.pgPool.on('error', onError);
+    this.pool = new PgAdapter(this.pgPool);
+  }
+
+  close(): Promise<void> {
+    return this.pgPool.end();
+  }
+}

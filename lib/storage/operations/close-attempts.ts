@@ -1,0 +1,79 @@
+import type { JobState } from '../job-state.js';
+import type { SchemaName } from '../schema-name.js';
+import { type SqlPort, sqlStatement } from '../sql-port.js';
+import type { ClaimedJob } from './claim-jobs.js';
+
+/**
+ * How an attempt ended that did not succeed. `error` is retried while attempts are left; `failed` is not; `invalid` is
+ * failed without counting the attempt; `snoozed` and `released` give the attempt back, to a later time and to anybody at once.
+ */
+export type AttemptOutcome = 'error' | 'failed' | 'invalid' | 'cancelled' | 'snoozed' | 'released';
+
+/** One attempt to settle. */
+export interface Settlement {
+  readonly job: ClaimedJob;
+  readonly outcome: AttemptOutcome;
+  readonly error: string | undefined;
+  /** Milliseconds; undefined: the default back-off. */
+  readonly delayMs: number | undefined;
+}
+
+const completeStatement = sqlStatement(
+  'complete_attempts',
+  (s) => `SELECT c.ord FROM ${s}.complete_attempts(
+    $1::smallint[], $2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::int[], $7::smallint[]) AS c(ord)`,
+);
+
+const settleStatement = sqlStatement(
+  'settle_attempts',
+  (s) => `SELECT c.ord, c.state FROM ${s}.settle_attempts(
+    $1::smallint[], $2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::int[], $7::text[], $8::text[], $9::float8[]) c`,
+);
+
+/**
+ * Records successes.
+ *
+ * @returns those that were stale: somebody else had closed the attempt, and this result does not count.
+ */
+export async function completeAttempts(
+  port: SqlPort,
+  schema: SchemaName,
+  jobs: readonly ClaimedJob[],
+): Promise<ClaimedJob[]> {
+  const rows = await port.query<{ ord: number }>(completeStatement(schema), [
+    ...attemptArrays(jobs),
+    jobs.map((job) => job.readySlot),
+  ]);
+  return rows.flatMap(({ ord }) => jobs[ord - 1] ?? []);
+}
+
+/**
+ * Records everything that is not a success.
+ *
+ * @returns the new state of each job, by position; undefined for a stale one.
+ */
+export async function settleAttempts(
+  port: SqlPort,
+  schema: SchemaName,
+  settlements: readonly Settlement[],
+): Promise<(JobState | undefined)[]> {
+  const rows = await port.query<{ ord: number; state: JobState }>(settleStatement(schema), [
+    ...attemptArrays(settlements.map(({ job }) => job)),
+    settlements.map(({ outcome }) => outcome),
+    settlements.map(({ error }) => error ?? null),
+    settlements.map(({ delayMs }) => delayMs ?? null),
+  ]);
+  const states = new Map(rows.map(({ ord, state }) => [ord, state]));
+  return settlements.map((_, index) => states.get(index + 1));
+}
+
+function attemptArrays(jobs: readonly ClaimedJob[]): unknown[][] {
+  return [
+    jobs.map((job) => job.claim.claimSlot),
+    jobs.map((job) => job.claim.laneId),
+    jobs.map((job) => job.claim.claimSeq),
+    jobs.map((job) => job.item),
+    jobs.map((job) => job.jobId),
+    jobs.map((job) => job.runLease),
+  ];
+}

@@ -1,0 +1,36 @@
+import type { SchemaName } from '../schema-name.js';
+import { type SqlPort, sqlStatement } from '../sql-port.js';
+
+/** A job as it goes into the database: checked, and its JSON as text. */
+export interface NewJob {
+  readonly queue: string;
+  readonly priority: number;
+  readonly kind: string;
+  readonly argsJson: string;
+  readonly maxAttempts: number;
+  readonly runAt: Date | undefined;
+  readonly delayMs: number | undefined;
+  readonly payloadJson: string | undefined;
+}
+
+// The ids come in the order of the input: a set-returning function in FROM keeps its order.
+const statement = sqlStatement(
+  'enqueue_jobs',
+  (s) => `SELECT e.job_id::text AS id FROM ${s}.enqueue_jobs(
+    $1::text[], $2::int[], $3::text[], $4::text[], $5::int[], $6::timestamptz[], $7::float8[], $8::text[]) AS e(job_id)`,
+);
+
+/** Inserts jobs with one statement, in the port's transaction if it has one, and gives their ids in the same order. */
+export async function enqueueJobs(port: SqlPort, schema: SchemaName, jobs: readonly NewJob[]): Promise<string[]> {
+  const rows = await port.query<{ id: string }>(statement(schema), [
+    jobs.map((job) => job.queue),
+    jobs.map((job) => job.priority),
+    jobs.map((job) => job.kind),
+    jobs.map((job) => job.argsJson),
+    jobs.map((job) => job.maxAttempts),
+    jobs.map((job) => job.runAt?.toISOString() ?? null),
+    jobs.map((job) => job.delayMs ?? null),
+    jobs.map((job) => job.payloadJson ?? null),
+  ]);
+  return rows.map((row) => row.id);
+}

@@ -1,0 +1,28 @@
+import { JOB_STATES, type JobState } from '../job-state.js';
+import type { SchemaName } from '../schema-name.js';
+import { type SqlPort, sqlStatement } from '../sql-port.js';
+
+const register = sqlStatement('register_queues', (s) => `SELECT ${s}.register_queues($1::text[])`);
+
+const list = sqlStatement('list_queues', (s) => `SELECT q.name FROM ${s}.queues q ORDER BY q.name`);
+
+const count = sqlStatement('count_jobs', (s) => `SELECT c.state, c.jobs::text AS jobs FROM ${s}.count_jobs($1::text) c`);
+
+/** Makes queues and their lanes known. To be done ahead of the first enqueue, outside of the caller's transactions. */
+export async function registerQueues(port: SqlPort, schema: SchemaName, names: readonly string[]): Promise<void> {
+  await port.query(register(schema), [[...names]]);
+}
+
+/** Names of all registered queues. */
+export async function listQueues(port: SqlPort, schema: SchemaName): Promise<string[]> {
+  const rows = await port.query<{ name: string }>(list(schema), []);
+  return rows.map(({ name }) => name);
+}
+
+/** Exact numbers of a queue's jobs. Reads the whole backlog. */
+export async function countJobs(port: SqlPort, schema: SchemaName, queue: string): Promise<Record<JobState, number>> {
+  const rows = await port.query<{ state: JobState; jobs: string }>(count(schema), [queue]);
+  const counts = Object.fromEntries(JOB_STATES.map((state) => [state, 0])) as Record<JobState, number>;
+  for (const { state, jobs } of rows) counts[state] = Number(jobs);
+  return counts;
+}

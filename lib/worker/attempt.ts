@@ -1,0 +1,44 @@
+import type { JobContext } from '../jobs/index.js';
+import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
+
+/** Why an attempt's signal was aborted: its process is to stop, and the job goes back untouched. */
+export class ShutdownAbort extends Error {
+  override readonly name = 'AbortError';
+
+  constructor() {
+    super('The application is shutting down: the job is handed back.');
+  }
+}
+
+/** An attempt under way in this process. */
+export class Attempt {
+  readonly context: JobContext;
+  private readonly controller = new AbortController();
+  /** Set when the attempt was handed back or lost while its handler still runs: what it returns does not matter. */
+  private abandoned = false;
+
+  constructor(readonly job: ClaimedJob) {
+    this.context = Object.freeze({
+      signal: this.controller.signal,
+      jobId: job.jobId,
+      attempt: job.attempt,
+      runLease: job.runLease,
+    });
+  }
+
+  get isAbandoned(): boolean {
+    return this.abandoned;
+  }
+
+  get isShuttingDown(): boolean {
+    return this.controller.signal.reason instanceof ShutdownAbort;
+  }
+
+  abort(reason: Error): void {
+    this.controller.abort(reason);
+  }
+
+  abandon(): void {
+    this.abandoned = true;
+  }
+}

@@ -1,0 +1,155 @@
+import { Logger } from '@nestjs/common';
+import { DatabaseUnavailableError } from '../errors/index.js';
+import type { JobState } from '../storage/job-state.js';
+import type { SchemaName } from '../storage/schema-name.js';
+import type { SqlPort } from '../storage/sql-port.js';
+import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
+import { completeAttempts, type Settlement, settleAttempts } from '../storage/operations/close-attempts.js';
+import { SupervisedLoop } from './supervised-loop.js';
+
+/** Most attempts one statement closes. */
+const MAX_BATCH = 512;
+
+/** With so many results waiting for the database, no more jobs are claimed. */
+const MAX_PENDING = 4096;
+
+/** What became of an attempt. `stale`: it was somebody else's, and its result does not count. */
+export type ClosedState = JobState | 'stale';
+
+/** Hears of every attempt that is closed, after the commit. */
+export type ClosedListener = (job: ClaimedJob, state: ClosedState, settlement?: Settlement) => void;
+
+/** How a result is kept until it is durable. `unsure`: a flush with it ended without an answer. */
+interface Pending<Item> {
+  readonly item: Item;
+  unsure: boolean;
+}
+
+/**
+ * Makes results durable, many with one statement. A handler's slot is free when the handler ends; this is what its result
+ * waits in. Results come together while a flush is under way, so batches grow with the load. A database that is away is
+ * waited for: nothing is dropped, and claiming stops when too much has piled up.
+ */
+export class CompletionBatcher {
+  private readonly logger = new Logger('Awa completion');
+  private readonly loop = new SupervisedLoop('completion', () => this.flush());
+  private completed: Pending<ClaimedJob>[] = [];
+  private settled: Pending<Settlement>[] = [];
+  private inFlight = 0;
+  private onDrained: (() => void)[] = [];
+
+  constructor(
+    private readonly port: SqlPort,
+    private readonly schema: SchemaName,
+    private readonly onClosed: ClosedListener,
+  ) {}
+
+  start(): void {
+    this.loop.start();
+  }
+
+  /** Whether claiming has to wait. */
+  get isFull(): boolean {
+    return this.pending >= MAX_PENDING;
+  }
+
+  complete(job: ClaimedJob): void {
+    this.completed.push({ item: job, unsure: false });
+    this.loop.wake();
+  }
+
+  settle(settlement: Settlement): void {
+    this.settled.push({ item: settlement, unsure: false });
+    this.loop.wake();
+  }
+
+  /** Resolves when everything handed in so far is durable. */
+  drained(): Promise<void> {
+    if (this.pending === 0) return Promise.resolve();
+    return new Promise((resolve) => this.onDrained.push(resolve));
+  }
+
+  /** @returns how many results were still waiting: their attempts will be rescued. */
+  async stop(): Promise<number> {
+    await this.loop.stop();
+    return this.pending;
+  }
+
+  private get pending(): number {
+    return this.completed.length + this.settled.length + this.inFlight;
+  }
+
+  private async flush(): Promise<number> {
+    await this.flushBatch(this.completed.splice(0, MAX_BATCH), this.completed, (items) => this.writeCompleted(items));
+    await this.flushBatch(this.settled.splice(0, MAX_BATCH), this.settled, (items) => this.writeSettled(items));
+    if (this.pending > 0) return 0;
+    for (const resolve of this.onDrained.splice(0)) resolve();
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** What could not be written goes back to the front of its list. */
+  private async flushBatch<Item>(
+    batch: Pending<Item>[],
+    list: Pending<Item>[],
+    write: (items: Pending<Item>[]) => Promise<void>,
+  ): Promise<void> {
+    if (batch.length === 0) return;
+    this.inFlight += batch.length;
+    try {
+      await this.writeOrSplit(batch, write);
+    } catch (error) {
+      if (error instanceof DatabaseUnavailableError) for (const pending of batch) pending.unsure = true;
+      list.unshift(...batch);
+      throw error;
+    } finally {
+      this.inFlight -= batch.length;
+    }
+  }
+
+  /** One result the server refuses must not hold up the others for ever: the batch is halved until it stands alone. */
+  private async writeOrSplit<Item>(
+    batch: Pending<Item>[],
+    write: (items: Pending<Item>[]) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await write(batch);
+    } catch (error) {
+      if (!isDataError(error)) throw error;
+      if (batch.length === 1) {
+        this.logger.error(`a result cannot be stored, its attempt is given up: ${String(error)}`);
+        return;
+      }
+      const middle = batch.length >> 1;
+      await this.writeOrSplit(batch.slice(0, middle), write);
+      await this.writeOrSplit(batch.slice(middle), write);
+    }
+  }
+
+  private async writeCompleted(batch: Pending<ClaimedJob>[]): Promise<void> {
+    const jobs = batch.map(({ item }) => item);
+    const stale = new Set(await completeAttempts(this.port, this.schema, jobs));
+    for (const { item, unsure } of batch) this.closed(item, stale.has(item) ? 'stale' : 'completed', unsure);
+  }
+
+  private async writeSettled(batch: Pending<Settlement>[]): Promise<void> {
+    const states = await settleAttempts(
+      this.port,
+      this.schema,
+      batch.map(({ item }) => item),
+    );
+    batch.forEach(({ item, unsure }, index) => this.closed(item.job, states[index] ?? 'stale', unsure, item));
+  }
+
+  private closed(job: ClaimedJob, state: ClosedState, unsure: boolean, settlement?: Settlement): void {
+    if (state === 'stale' && !unsure) {
+      this.logger.warn(`job ${job.jobId} (${job.kind}): attempt ${job.runLease} had been taken away, its result is not kept`);
+    }
+    this.onClosed(job, state, settlement);
+  }
+}
+
+/** Class 22 (data exception) and 23 (constraint violation): the data's fault, and it will be again. */
+function isDataError(error: unknown): boolean {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return typeof code === 'string' && /^2[23]/.test(code);
+}

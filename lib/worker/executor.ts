@@ -1,0 +1,117 @@
+import { Logger } from '@nestjs/common';
+import type { ModuleRef } from '@nestjs/core';
+import type { DiscoveredHandler } from '../discovery/discovered-handler.js';
+import type { HandlerRegistry } from '../discovery/handler.registry.js';
+import { InvalidJobArgsError } from '../errors/index.js';
+import {
+  describeError,
+  isJobOutcome,
+  type Job,
+  type JobOutcome,
+  type JobPriority,
+  parsePayload,
+  retryDelayMs,
+} from '../jobs/index.js';
+import { validateArgs } from '../queue/validate-args.js';
+import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
+import type { Settlement } from '../storage/operations/close-attempts.js';
+import type { Attempt } from './attempt.js';
+import { resolveHandler } from './handler-resolver.js';
+
+/** A kind that no handler of this process knows goes back for so long, in milliseconds: another process may know it. */
+const UNKNOWN_KIND_DELAY_MS = 15_000;
+
+/** How an attempt ended: `completed`, or what to settle it with. */
+export type AttemptResult = 'completed' | Omit<Settlement, 'job'>;
+
+/** Runs one attempt: finds the handler, checks the arguments, calls it, and says how it ended. Never throws. */
+export class Executor {
+  private readonly logger = new Logger('Awa executor');
+  private readonly unknownKinds = new Set<string>();
+
+  constructor(
+    private readonly registry: HandlerRegistry,
+    private readonly moduleRef: ModuleRef,
+  ) {}
+
+  async run(attempt: Attempt): Promise<AttemptResult> {
+    const { job: claimed } = attempt;
+    const handler = this.registry.get(claimed.kind);
+    if (handler === undefined) return this.unknownKind(claimed.kind);
+    try {
+      const job = await this.prepare(claimed, handler);
+      const instance = await resolveHandler(this.moduleRef, handler, job);
+      const result: unknown = await instance.handle(job, attempt.context);
+      return isJobOutcome(result) ? fromOutcome(result) : 'completed';
+    } catch (error) {
+      if (error instanceof UnusableArgs) return { outcome: 'invalid', error: describeError(error.cause), delayMs: undefined };
+      if (isJobOutcome(error)) return fromOutcome(error);
+      if (attempt.isShuttingDown) return RELEASED;
+      return {
+        outcome: 'error',
+        error: describeError(error),
+        delayMs: retryDelayMs(handler.definition.retry, claimed.attempt, error),
+      };
+    }
+  }
+
+  private async prepare(claimed: ClaimedJob, { definition }: DiscoveredHandler): Promise<Job> {
+    const stored: unknown = JSON.parse(claimed.argsJson);
+    return {
+      id: claimed.jobId,
+      kind: claimed.kind,
+      queue: claimed.queue,
+      priority: claimed.priority as JobPriority,
+      args: definition.schema === undefined ? stored : await checkedArgs(definition.schema, stored, claimed.kind),
+      attempt: claimed.attempt,
+      maxAttempts: claimed.maxAttempts,
+      runLease: claimed.runLease,
+      runAt: claimed.runAt,
+      createdAt: claimed.createdAt,
+      ...parsePayload(claimed.payloadJson),
+    };
+  }
+
+  private unknownKind(kind: string): AttemptResult {
+    if (!this.unknownKinds.has(kind)) {
+      this.unknownKinds.add(kind);
+      this.logger.warn(
+        `no handler for jobs of kind "${kind}" in this process: they go back to the queue, no attempt is counted`,
+      );
+    }
+    return { outcome: 'snoozed', error: undefined, delayMs: UNKNOWN_KIND_DELAY_MS };
+  }
+}
+
+/** The attempt is given back and the job available at once. */
+export const RELEASED: AttemptResult = Object.freeze({ outcome: 'released', error: undefined, delayMs: undefined });
+
+/** Tells arguments that do not fit the definition from an error of the handler. */
+class UnusableArgs extends Error {}
+
+async function checkedArgs(
+  schema: NonNullable<DiscoveredHandler['definition']['schema']>,
+  stored: unknown,
+  kind: string,
+): Promise<unknown> {
+  try {
+    return await validateArgs(schema, stored, kind);
+  } catch (error) {
+    throw error instanceof InvalidJobArgsError ? new UnusableArgs('unusable arguments', { cause: error }) : error;
+  }
+}
+
+function fromOutcome({ type, reason, delayMs }: JobOutcome): AttemptResult {
+  switch (type) {
+    case 'complete':
+      return 'completed';
+    case 'fail':
+      return { outcome: 'failed', error: reason, delayMs: undefined };
+    case 'cancel':
+      return { outcome: 'cancelled', error: reason, delayMs: undefined };
+    case 'retryAfter':
+      return { outcome: 'error', error: reason ?? 'the handler asked for a retry', delayMs };
+    case 'snooze':
+      return { outcome: 'snoozed', error: undefined, delayMs };
+  }
+}

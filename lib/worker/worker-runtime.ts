@@ -1,0 +1,191 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { Logger } from '@nestjs/common';
+import type { ResolvedWorkerOptions } from '../options/resolve-options.js';
+import type { Database } from '../storage/connection/database.js';
+import { ManagedClient } from '../storage/connection/managed-client.js';
+import { PipelinedPort } from '../storage/connection/pipelined-port.js';
+import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
+import { deregisterInstance, heartbeat, registerInstance } from '../storage/operations/instances.js';
+import { VERSION } from '../version.js';
+import { Attempt, ShutdownAbort } from './attempt.js';
+import { ClaimBook } from './claim-book.js';
+import { Claimer } from './claimer.js';
+import { CompletionBatcher } from './completion-batcher.js';
+import { type AttemptResult, type Executor, RELEASED } from './executor.js';
+import { QueueSlots } from './queue-slots.js';
+import { reportClosed } from './report-closed.js';
+import { SupervisedLoop } from './supervised-loop.js';
+import { WakeListener } from './wake-listener.js';
+
+/** A statement that takes longer has lost its connection; in milliseconds. */
+const ANSWER_TIMEOUT_MS = 30_000;
+
+/** After their signals have been aborted, handlers get so long to come back, in milliseconds. */
+const ABORT_GRACE_MS = 1_000;
+
+/** How long a shutdown waits for a database that does not take the last results, in milliseconds. */
+const LAST_FLUSH_MS = 5_000;
+
+/**
+ * The working half of a process, wired together. The way of a job: the claimer takes it -> an attempt runs it in the
+ * executor -> its result goes to the batcher, and its slot is free -> the batcher makes it durable.
+ *
+ * States: new -> running (start) -> claiming stopped (stopClaiming) -> drained and closed (drain).
+ */
+export class WorkerRuntime {
+  private readonly logger = new Logger('Awa worker');
+  private readonly client: ManagedClient;
+  readonly port: PipelinedPort;
+  private readonly slots: QueueSlots;
+  private readonly book = new ClaimBook();
+  private readonly batcher: CompletionBatcher;
+  private readonly claimer: Claimer;
+  private readonly listener: WakeListener;
+  private readonly heartbeats = new SupervisedLoop('heartbeat', () => this.beat());
+  private readonly attempts = new Set<Attempt>();
+  private instanceId = '';
+  private onIdle: (() => void) | undefined;
+
+  constructor(
+    private readonly database: Database,
+    private readonly options: ResolvedWorkerOptions,
+    private readonly executor: Executor,
+    /** Told in how many milliseconds a job of this process is due again. */
+    private readonly onDeferred: (inMs: number) => void,
+  ) {
+    this.client = new ManagedClient({
+      config: database.clientConfig,
+      applicationName: 'awa worker',
+      pipeline: true,
+      onConnect: async () => this.claimer.wake(),
+    });
+    this.port = new PipelinedPort(this.client, ANSWER_TIMEOUT_MS);
+    this.slots = new QueueSlots(options.queues);
+    this.batcher = new CompletionBatcher(this.port, database.schema, (job, state, settlement) => {
+      this.book.close(job);
+      reportClosed(job, state, settlement);
+      if (state === 'retryable' || state === 'scheduled') this.onDeferred(settlement?.delayMs ?? 0);
+    });
+    this.claimer = new Claimer(this.port, database, this.slots, this.book, {
+      pollIntervalMs: options.pollIntervalMs,
+      instanceId: () => this.instanceId,
+      isBlocked: () => this.batcher.isFull,
+      run: (job) => void this.runAttempt(job),
+      handBack: (job) => this.finish(job, RELEASED),
+    });
+    const queues = new Set(options.queues.map(({ name }) => name));
+    this.listener = new WakeListener(database, (queue) => {
+      if (queue === undefined || queues.has(queue)) this.claimer.wake();
+    });
+  }
+
+  /** Registers this process and begins to work. @throws DatabaseUnavailableError when the database is not there. */
+  async start(): Promise<void> {
+    await this.register();
+    this.heartbeats.start();
+    this.batcher.start();
+    this.listener.start();
+    this.claimer.start();
+    const queues = this.options.queues.map(({ name, maxWorkers }) => `${name} (${maxWorkers})`).join(', ');
+    this.logger.log(`working on ${queues} as instance ${this.instanceId}`);
+  }
+
+  /** New work may be there. */
+  wake(): void {
+    this.claimer.wake();
+  }
+
+  /** Claims nothing any more; what runs goes on. */
+  async stopClaiming(): Promise<void> {
+    await this.claimer.stop();
+  }
+
+  /**
+   * Waits for the handlers, hands back what does not end in time, makes all results durable and closes the connections.
+   * Heartbeats go on until the end.
+   */
+  async drain(): Promise<void> {
+    await this.stopClaiming();
+    await this.waitForHandlers();
+    await withTimeout(this.batcher.drained(), LAST_FLUSH_MS);
+    const lost = await this.batcher.stop();
+    if (lost > 0) this.logger.error(`${lost} result(s) could not be stored: their jobs will run again`);
+    await this.heartbeats.stop();
+    if (lost === 0) await deregisterInstance(this.port, this.database.schema, this.instanceId).catch(() => undefined);
+    await Promise.all([this.listener.stop(), this.client.close()]);
+  }
+
+  private async runAttempt(job: ClaimedJob): Promise<void> {
+    const attempt = new Attempt(job);
+    this.attempts.add(attempt);
+    const result = await this.executor.run(attempt);
+    if (!attempt.isAbandoned) this.finish(job, result);
+    this.attempts.delete(attempt);
+    if (this.attempts.size === 0) this.onIdle?.();
+  }
+
+  /** The slot is free as soon as the result is known; making it durable is the batcher's business. */
+  private finish(job: ClaimedJob, result: AttemptResult): void {
+    if (result === 'completed') this.batcher.complete(job);
+    else this.batcher.settle({ job, ...result });
+    this.slots.release(job.queue);
+    this.claimer.slotFreed();
+  }
+
+  private async waitForHandlers(): Promise<void> {
+    if (await this.handlersEnded(this.options.shutdownTimeoutMs)) return;
+    this.logger.warn(`${this.attempts.size} job(s) still run: aborting them`);
+    for (const attempt of this.attempts) attempt.abort(new ShutdownAbort());
+    if (await this.handlersEnded(ABORT_GRACE_MS)) return;
+    this.logger.warn(`${this.attempts.size} job(s) did not stop: handing them back while they run on`);
+    for (const attempt of this.attempts) {
+      attempt.abandon();
+      this.finish(attempt.job, RELEASED);
+    }
+  }
+
+  private handlersEnded(timeoutMs: number): Promise<boolean> {
+    if (this.attempts.size === 0) return Promise.resolve(true);
+    const ended = new Promise<void>((resolve) => {
+      this.onIdle = resolve;
+    });
+    return withTimeout(ended, timeoutMs);
+  }
+
+  private async register(): Promise<void> {
+    const instanceId = randomUUID();
+    await registerInstance(this.port, this.database.schema, {
+      instanceId,
+      hostname: hostname(),
+      pid: process.pid,
+      version: VERSION,
+      queues: this.options.queues.map(({ name }) => name),
+      staleAfterMs: this.options.heartbeatStaleMs,
+    });
+    this.instanceId = instanceId;
+  }
+
+  /** Declared lost (this process was stopped or cut off for long): what it runs belongs to others, it starts anew. */
+  private async beat(): Promise<number> {
+    if (!(await heartbeat(this.port, this.database.schema, this.instanceId))) {
+      this.logger.error(`instance ${this.instanceId} was declared lost: aborting ${this.attempts.size} job(s), registering anew`);
+      for (const attempt of this.attempts) attempt.abort(new Error('This worker was declared lost: the job was taken over.'));
+      await this.register();
+    }
+    return this.options.heartbeatIntervalMs;
+  }
+}
+
+/** Whether the work ended within the time. */
+async function withTimeout(work: Promise<void>, timeoutMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), timeoutMs);
+  });
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * claim_jobs: hands waiting jobs of several queues to one instance, at most p_limits[i] of p_queues[i].
+ *
+ * Per lane that has something to claim, most urgent first:
+ *   1. lock the lane's claim head, SKIP LOCKED: somebody else is claiming from this lane, go on to another;
+ *   2. in a new statement, so that it sees what the lock's last holder committed, read the lane's cursor;
+ *   3. read the next rows of the open window, or open a new one;
+ *   4. insert one lease_claims row: the attempts and the cursor after them.
+ * Nothing is updated, and a call that finds nothing writes nothing. Lane locks are held until the call commits; they are
+ * never waited for, so their order does not matter.
+ *
+ * Step 3 reads lane_id, (enqueue_xid, job_id) ranges of each child's _lane index and stops at the limit: its cost
+ * depends on the number of rows taken, not on the number waiting.
+ */
+export const claimJobs = (s: string): string[] => [
+  `CREATE FUNCTION ${s}.claim_jobs(p_instance_id uuid, p_queues text[], p_limits int[])
+RETURNS TABLE (
+  queue_no int, lane_id int, claim_slot smallint, claim_seq bigint, claimed_at timestamptz, item smallint,
+  job_id bigint, run_lease int, attempt int, max_attempts smallint, priority smallint, ready_slot smallint,
+  run_at timestamptz, created_at timestamptz, kind text, args json, payload jsonb
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $awa$
+#variable_conflict use_column
+DECLARE
+  c_max_items CONSTANT int := 512;  -- a claim row stays within a page
+  v_budget int[] := p_limits;
+  v_lane record;
+  v_limit int;
+  v_taken int;
+  v_opened boolean;
+  v_seq bigint;
+  v_prev pg_snapshot;
+  v_cur pg_snapshot;
+  v_pos_xid xid8;
+  v_pos_job_id bigint;
+  v_slot smallint;
+  v_claimed_at timestamptz;
+BEGIN
+  -- The windows rest on two facts: each statement sees what was committed before it, and no row of ours is among them.
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'jobs can only be claimed under READ COMMITTED, not %', upper(current_setting('transaction_isolation'))
+      USING ERRCODE = 'AW002';
+  END IF;
+  IF pg_current_xact_id_if_assigned() IS NOT NULL THEN
+    RAISE EXCEPTION 'jobs can only be claimed in a transaction of its own' USING ERRCODE = 'AW003';
+  END IF;
+  IF NOT EXISTS (SELECT FROM ${s}.runtime_instances i WHERE i.instance_id = p_instance_id AND i.lost_at IS NULL) THEN
+    RAISE EXCEPTION 'instance % is not registered, or was declared lost', p_instance_id USING ERRCODE = 'AW004';
+  END IF;
+
+  FOR v_lane IN
+    SELECT w.queue_no::int AS queue_no, l.lane_id, l.priority
+    FROM unnest(p_queues, p_limits) WITH ORDINALITY AS w(queue, max_jobs, queue_no)
+    JOIN ${s}.queues q ON q.name = w.queue AND q.paused_at IS NULL
+    JOIN ${s}.queue_lanes l ON l.queue = w.queue
+    WHERE w.max_jobs > 0 AND EXISTS (
+      SELECT FROM ${s}.unclaimed_ranges(l.lane_id, pg_current_snapshot()) g
+      CROSS JOIN LATERAL (
+        SELECT FROM ${s}.ready_entries e
+        WHERE e.lane_id = l.lane_id
+          AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
+        LIMIT 1
+      ) head
+    )
+    ORDER BY w.queue_no, l.priority, l.shard
+  LOOP
+    CONTINUE WHEN v_budget[v_lane.queue_no] <= 0;
+    PERFORM FROM ${s}.queue_claim_heads h WHERE h.lane_id = v_lane.lane_id FOR UPDATE SKIP LOCKED;
+    CONTINUE WHEN NOT FOUND;
+
+    SELECT k.claim_seq, k.window_prev, k.window_cur, k.pos_xid, k.pos_job_id
+      INTO v_seq, v_prev, v_cur, v_pos_xid, v_pos_job_id FROM ${s}.lane_cursor(v_lane.lane_id) k;
+    v_slot := (SELECT r.slot FROM ${s}.claim_ring_rotations r ORDER BY r.generation DESC LIMIT 1);
+    v_claimed_at := clock_timestamp();
+    v_opened := false;
+
+    -- First what is left of the open window, then one new window, from its end to now.
+    LOOP
+      IF v_prev IS NULL THEN
+        EXIT WHEN v_opened;
+        v_opened := true;
+        v_prev := v_cur;
+        v_cur := pg_current_snapshot();
+        v_pos_xid := NULL;
+        v_pos_job_id := NULL;
+      END IF;
+      v_limit := least(v_budget[v_lane.queue_no], c_max_items);
+
+      RETURN QUERY
+      WITH taken AS MATERIALIZED (
+        SELECT r.*, (row_number() OVER (ORDER BY r.enqueue_xid, r.job_id))::smallint AS item
+        FROM ${s}.window_ranges(v_prev, v_cur, v_pos_xid, v_pos_job_id) g
+        CROSS JOIN LATERAL (
+          SELECT e.* FROM ${s}.ready_entries e
+          WHERE e.lane_id = v_lane.lane_id
+            AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id)
+            AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
+          ORDER BY e.enqueue_xid, e.job_id
+          LIMIT v_limit
+        ) r
+        ORDER BY r.enqueue_xid, r.job_id
+        LIMIT v_limit
+      ), claim AS (
+        -- A short batch says that the window is used up.
+        INSERT INTO ${s}.lease_claims AS c (
+          claim_seq, claimed_at, instance_id, lane_id, claim_slot,
+          window_prev, window_cur, pos_xid, pos_job_id, job_ids, run_leases)
+        SELECT v_seq + 1, v_claimed_at, p_instance_id, v_lane.lane_id, v_slot,
+          CASE WHEN count(*) = v_limit THEN v_prev END, v_cur,
+          CASE WHEN count(*) = v_limit THEN (array_agg(t.enqueue_xid ORDER BY t.item))[v_limit] END,
+          CASE WHEN count(*) = v_limit THEN (array_agg(t.job_id ORDER BY t.item))[v_limit] END,
+          array_agg(t.job_id ORDER BY t.item), array_agg(t.run_lease + 1 ORDER BY t.item)
+        FROM taken t HAVING count(*) > 0
+      )
+      SELECT v_lane.queue_no, v_lane.lane_id, v_slot, v_seq + 1, v_claimed_at, t.item,
+        t.job_id, t.run_lease + 1, t.attempt + 1, t.max_attempts, v_lane.priority, t.ready_slot,
+        t.run_at, t.created_at, t.kind, t.args, t.payload
+      FROM taken t ORDER BY t.item;
+
+      GET DIAGNOSTICS v_taken = ROW_COUNT;
+      v_budget[v_lane.queue_no] := v_budget[v_lane.queue_no] - v_taken;
+      EXIT WHEN v_taken = v_limit;
+      v_seq := v_seq + sign(v_taken)::int;
+      v_prev := NULL;
+    END LOOP;
+  END LOOP;
+END $awa$`,
+];

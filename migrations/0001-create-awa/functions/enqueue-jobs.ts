@@ -1,0 +1,52 @@
+/**
+ * enqueue_jobs: inserts jobs in the caller's transaction, in the order given, and returns their ids in that order.
+ *
+ * Takes no lock that another enqueuing transaction could wait for: ids come from a sequence, lanes are only read, rows
+ * go to the slot that is written now. A queue that was never registered is an error (SQLSTATE AW001).
+ * The wake-up is a NOTIFY with the queue's name: Postgres sends equal ones of a transaction once.
+ */
+export const enqueueJobs = (s: string, channel: string): string[] => [
+  `CREATE FUNCTION ${s}.unknown_lane(p_queue text, p_priority int) RETURNS int LANGUAGE plpgsql AS $awa$
+BEGIN
+  RAISE EXCEPTION 'queue "%" with priority % is not registered', p_queue, p_priority
+    USING ERRCODE = 'AW001', HINT = 'Register the queue first: register_queues(ARRAY[name]), or list it in the module options.';
+END $awa$`,
+
+  `CREATE FUNCTION ${s}.enqueue_jobs(
+  p_queues text[], p_priorities int[], p_kinds text[], p_args text[], p_max_attempts int[],
+  p_run_ats timestamptz[], p_delays_ms double precision[], p_payloads text[]
+) RETURNS SETOF bigint LANGUAGE plpgsql AS $awa$
+DECLARE
+  v_now timestamptz := clock_timestamp();
+  v_slot smallint := (SELECT r.slot FROM ${s}.ready_ring_rotations r ORDER BY r.generation DESC LIMIT 1);
+BEGIN
+  RETURN QUERY
+  WITH input AS MATERIALIZED (
+    SELECT nextval('${s}.job_ids'::regclass) AS job_id, i.*
+    FROM unnest(p_queues, p_priorities, p_kinds, p_args, p_max_attempts, p_run_ats, p_delays_ms, p_payloads)
+      WITH ORDINALITY AS i(queue, priority, kind, args, max_attempts, run_at, delay_ms, payload, ord)
+  ), placed AS MATERIALIZED (
+    SELECT i.*, coalesce(l.lane_id, ${s}.unknown_lane(i.queue, i.priority)) AS lane_id,
+      coalesce(i.run_at, v_now + i.delay_ms * interval '1 millisecond', v_now) AS due_at
+    FROM input i
+    LEFT JOIN ${s}.queue_lanes l ON l.queue = i.queue AND l.priority = i.priority AND l.shard = 0
+  ), ready AS (
+    INSERT INTO ${s}.ready_entries
+      (job_id, run_at, created_at, lane_id, attempt, run_lease, ready_slot, max_attempts, kind, args, payload)
+    SELECT p.job_id, p.due_at, v_now, p.lane_id, 0, 0, v_slot, p.max_attempts, p.kind, p.args::json, p.payload::jsonb
+    FROM placed p WHERE p.due_at <= v_now ORDER BY p.ord
+  ), deferred AS (
+    INSERT INTO ${s}.deferred_jobs
+      (job_id, run_at, created_at, lane_id, attempt, run_lease, max_attempts, state, kind, args, payload)
+    SELECT p.job_id, p.due_at, v_now, p.lane_id, 0, 0, p.max_attempts, 'scheduled', p.kind, p.args::json, p.payload::jsonb
+    FROM placed p WHERE p.due_at > v_now
+  )
+  SELECT p.job_id FROM placed p ORDER BY p.ord;
+
+  PERFORM pg_notify('${channel}', i.queue)
+  FROM (
+    SELECT DISTINCT d.queue FROM unnest(p_queues, p_run_ats, p_delays_ms) AS d(queue, run_at, delay_ms)
+    WHERE coalesce(d.run_at, v_now + d.delay_ms * interval '1 millisecond', v_now) <= v_now
+  ) i;
+END $awa$`,
+];

@@ -1,0 +1,44 @@
+/**
+ * promote_deferred: moves due jobs to the ready plane, oldest first, at most p_limit.
+ *
+ * Any number of processes may call it at once: rows are taken FOR UPDATE SKIP LOCKED, through the (run_at, job_id) index.
+ * Answers how many moved, and when the next one is due (NULL: nothing waits).
+ */
+export const promoteDeferred = (s: string, channel: string): string[] => [
+  `CREATE FUNCTION ${s}.promote_deferred(p_limit int) RETURNS TABLE (promoted int, next_run_at timestamptz) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $awa$
+#variable_conflict use_column
+DECLARE
+  v_now timestamptz := clock_timestamp();
+  v_slot smallint := (SELECT r.slot FROM ${s}.ready_ring_rotations r ORDER BY r.generation DESC LIMIT 1);
+  v_lanes int[];
+BEGIN
+  -- An idle look takes no lock and writes nothing.
+  next_run_at := (SELECT d.run_at FROM ${s}.deferred_jobs d ORDER BY d.run_at LIMIT 1);
+  promoted := 0;
+  IF next_run_at > v_now OR next_run_at IS NULL THEN
+    RETURN NEXT;
+    RETURN;
+  END IF;
+
+  WITH due AS MATERIALIZED (
+    SELECT d.job_id FROM ${s}.deferred_jobs d WHERE d.run_at <= v_now ORDER BY d.run_at, d.job_id
+    LIMIT p_limit FOR UPDATE SKIP LOCKED
+  ), moved AS MATERIALIZED (
+    DELETE FROM ${s}.deferred_jobs d USING due WHERE d.job_id = due.job_id RETURNING d.*
+  ), ready AS (
+    INSERT INTO ${s}.ready_entries (job_id, run_at, created_at, lane_id, attempt, run_lease, ready_slot, max_attempts,
+      kind, args, unique_key, payload)
+    SELECT m.job_id, m.run_at, m.created_at, m.lane_id, m.attempt, m.run_lease, v_slot, m.max_attempts,
+      m.kind, m.args, m.unique_key, m.payload
+    FROM moved m ORDER BY m.run_at, m.job_id
+  )
+  SELECT count(*)::int, array_agg(DISTINCT m.lane_id) INTO promoted, v_lanes FROM moved m;
+
+  PERFORM pg_notify('${channel}', q.queue)
+  FROM (SELECT DISTINCT l.queue FROM ${s}.queue_lanes l WHERE l.lane_id = ANY (v_lanes)) q;
+
+  next_run_at := (SELECT d.run_at FROM ${s}.deferred_jobs d ORDER BY d.run_at LIMIT 1);
+  RETURN NEXT;
+END $awa$`,
+];

@@ -1,0 +1,105 @@
+/** Reading jobs. All STABLE: a call sees one snapshot, so a job that moves meanwhile is seen once and in one state. */
+export const reading = (s: string): string[] => [
+  /*
+   * A lane's claims cover its rows in order, so the claim that took a row is found by bisection over claim_seq; no index
+   * on job ids is kept for it.
+   */
+  `CREATE FUNCTION ${s}.claim_of(p_lane_id int, p_xid xid8, p_job_id bigint) RETURNS bigint LANGUAGE plpgsql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off AS $awa$
+DECLARE
+  v_low bigint := (SELECT min(c.claim_seq) FROM ${s}.lease_claims c WHERE c.lane_id = p_lane_id);
+  v_high bigint := (SELECT max(c.claim_seq) FROM ${s}.lease_claims c WHERE c.lane_id = p_lane_id);
+  v_middle bigint;
+BEGIN
+  WHILE v_low < v_high LOOP
+    v_middle := (v_low + v_high) / 2;
+    IF (SELECT ${s}.cursor_covers(c.window_prev, c.window_cur, c.pos_xid, c.pos_job_id, p_xid, p_job_id)
+        FROM ${s}.lease_claims c WHERE c.lane_id = p_lane_id AND c.claim_seq = v_middle) THEN
+      v_high := v_middle;
+    ELSE
+      v_low := v_middle + 1;
+    END IF;
+  END LOOP;
+  RETURN v_low;
+END $awa$`,
+
+  // State, attempt and times of a ready row: available, running or completed.
+  `CREATE FUNCTION ${s}.ready_state(
+  p_lane_id int, p_xid xid8, p_job_id bigint,
+  OUT state text, OUT attempted_at timestamptz, OUT finalized_at timestamptz, OUT instance_id uuid
+) LANGUAGE plpgsql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off AS $awa$
+DECLARE
+  v_claim record;
+  v_closure record;
+BEGIN
+  state := 'available';
+  IF NOT (SELECT ${s}.cursor_covers(k.window_prev, k.window_cur, k.pos_xid, k.pos_job_id, p_xid, p_job_id)
+          FROM ${s}.lane_cursor(p_lane_id) k) THEN
+    RETURN;
+  END IF;
+  SELECT c.* INTO v_claim FROM ${s}.lease_claims c
+  WHERE c.lane_id = p_lane_id AND c.claim_seq = ${s}.claim_of(p_lane_id, p_xid, p_job_id);
+  attempted_at := v_claim.claimed_at;
+  instance_id := v_claim.instance_id;
+  SELECT x.* INTO v_closure FROM ${s}.lease_claim_closures x
+  WHERE x.claim_slot = v_claim.claim_slot AND x.lane_id = v_claim.lane_id AND x.claim_seq = v_claim.claim_seq
+    AND array_position(v_claim.job_ids, p_job_id)::smallint = ANY (x.items);
+  state := coalesce(v_closure.outcome, 'running');
+  finalized_at := v_closure.closed_at;
+END $awa$`,
+
+  // The one row that stands for the job now: deferred, ended otherwise, or its newest ready row.
+  `CREATE FUNCTION ${s}.get_job(p_job_id bigint)
+RETURNS TABLE (
+  job_id bigint, kind text, queue text, priority smallint, state text, attempt int, max_attempts int, run_lease int,
+  run_at timestamptz, created_at timestamptz, attempted_at timestamptz, finalized_at timestamptz, args json, payload jsonb
+) LANGUAGE sql STABLE AS $awa$
+  WITH rows AS (
+    SELECT 1 AS rank, d.run_lease, d.attempt, d.max_attempts, d.lane_id, d.kind, d.args, d.payload, d.run_at, d.created_at,
+      d.state, NULL::timestamptz AS attempted_at, NULL::timestamptz AS finalized_at
+    FROM ${s}.deferred_jobs d WHERE d.job_id = p_job_id
+    UNION ALL
+    SELECT 2, d.run_lease, d.attempt, d.max_attempts, d.lane_id, d.kind, d.args, d.payload, d.run_at, d.created_at,
+      d.state, NULL, d.finalized_at
+    FROM ${s}.done_entries d WHERE d.job_id = p_job_id
+    UNION ALL
+    -- An attempt that was claimed counts, and holds the next lease.
+    SELECT 3, e.run_lease + (r.state <> 'available')::int, e.attempt + (r.state <> 'available')::int, e.max_attempts,
+      e.lane_id, e.kind, e.args, e.payload, e.run_at, e.created_at, r.state, r.attempted_at, r.finalized_at
+    FROM (
+      SELECT * FROM ${s}.ready_entries e WHERE e.job_id = p_job_id ORDER BY e.run_lease DESC LIMIT 1
+    ) e
+    CROSS JOIN LATERAL ${s}.ready_state(e.lane_id, e.enqueue_xid, e.job_id) r
+  )
+  SELECT p_job_id, r.kind, l.queue, l.priority, r.state, r.attempt, r.max_attempts, r.run_lease,
+    r.run_at, r.created_at, r.attempted_at, r.finalized_at, r.args, r.payload
+  FROM rows r JOIN ${s}.queue_lanes l ON l.lane_id = r.lane_id
+  ORDER BY r.run_lease DESC, r.rank
+  LIMIT 1
+$awa$`,
+
+  // Exact, and therefore as slow as the queue is long: for tests, samples and people.
+  `CREATE FUNCTION ${s}.count_jobs(p_queue text) RETURNS TABLE (state text, jobs bigint) LANGUAGE sql STABLE AS $awa$
+  WITH lanes AS MATERIALIZED (SELECT l.lane_id FROM ${s}.queue_lanes l WHERE l.queue = p_queue),
+  closures AS (
+    SELECT x.outcome, cardinality(x.items) AS items
+    FROM lanes l JOIN ${s}.lease_claim_closures x ON x.lane_id = l.lane_id
+  )
+  SELECT 'available', count(*) FROM lanes l
+  CROSS JOIN LATERAL ${s}.unclaimed_ranges(l.lane_id, pg_current_snapshot()) g
+  JOIN ${s}.ready_entries e ON e.lane_id = l.lane_id
+    AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
+  UNION ALL
+  SELECT 'running', coalesce(sum(cardinality(c.job_ids)), 0) - (SELECT coalesce(sum(x.items), 0) FROM closures x)
+  FROM lanes l JOIN ${s}.lease_claims c ON c.lane_id = l.lane_id
+  UNION ALL
+  SELECT 'completed', coalesce(sum(cardinality(b.job_ids)), 0) FROM lanes l JOIN ${s}.completion_batches b ON b.lane_id = l.lane_id
+  UNION ALL
+  SELECT s.state, (SELECT count(*) FROM lanes l JOIN ${s}.deferred_jobs d ON d.lane_id = l.lane_id WHERE d.state = s.state)
+  FROM (VALUES ('scheduled'), ('retryable')) AS s(state)
+  UNION ALL
+  SELECT s.state, (SELECT count(*) FROM lanes l JOIN ${s}.done_entries d ON d.lane_id = l.lane_id WHERE d.state = s.state)
+  FROM (VALUES ('failed'), ('cancelled')) AS s(state)
+$awa$`,
+];

@@ -1,0 +1,179 @@
+/**
+ * The tables of the first version. `s` is the quoted schema.
+ *
+ * Three planes: the queue plane says what may run, the execution plane who has claimed it and how it ended,
+ * the control plane everything small. Rows of the first two are only ever inserted; `docs/storage.md` lists each
+ * UPDATE and DELETE of the engine.
+ */
+import { CLAIM_SLOTS, READY_SLOTS } from './ring-slots.js';
+
+/** Ring children are emptied by TRUNCATE, never by vacuum; a batch row of arrays stays in line up to a page. */
+const BATCH_STORAGE = 'WITH (toast_tuple_target = 8160)';
+
+function children(s: string, table: string, slots: number, each: (child: string) => string[]): string[] {
+  return Array.from({ length: slots }, (_, slot) => [
+    `CREATE TABLE ${s}.${table}_${slot} PARTITION OF ${s}.${table} FOR VALUES IN (${slot})` +
+      (table === 'ready_entries' ? '' : ` ${BATCH_STORAGE}`),
+    ...each(`${table}_${slot}`),
+  ]).flat();
+}
+
+function controlPlane(s: string): string[] {
+  return [
+    `CREATE TABLE ${s}.queues (
+      name text PRIMARY KEY CHECK (char_length(name) BETWEEN 1 AND 200),
+      paused_at timestamptz,
+      created_at timestamptz NOT NULL DEFAULT now()
+    )`,
+    // A lane is one ordered stream of a queue. Lanes are never deleted: ready rows name them by number.
+    `CREATE TABLE ${s}.queue_lanes (
+      lane_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      queue text NOT NULL REFERENCES ${s}.queues (name),
+      priority smallint NOT NULL CHECK (priority BETWEEN 1 AND 4),
+      shard smallint NOT NULL DEFAULT 0 CHECK (shard BETWEEN 0 AND 63),
+      UNIQUE (queue, priority, shard)
+    )`,
+    // One row per lane, locked by whoever claims from the lane and never updated.
+    `CREATE TABLE ${s}.queue_claim_heads (lane_id int PRIMARY KEY REFERENCES ${s}.queue_lanes (lane_id))`,
+    // Append-only ledgers: the newest row names the slot that is written now.
+    `CREATE TABLE ${s}.ready_ring_rotations (
+      generation bigint PRIMARY KEY,
+      slot smallint NOT NULL,
+      rotated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    )`,
+    `CREATE TABLE ${s}.claim_ring_rotations (
+      generation bigint PRIMARY KEY,
+      slot smallint NOT NULL,
+      rotated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    )`,
+    `INSERT INTO ${s}.ready_ring_rotations (generation, slot) VALUES (0, 0)`,
+    `INSERT INTO ${s}.claim_ring_rotations (generation, slot) VALUES (0, 0)`,
+    // One row per worker process. Only heartbeat_at is updated, and no index knows it, so updates stay HOT.
+    `CREATE TABLE ${s}.runtime_instances (
+      instance_id uuid PRIMARY KEY,
+      hostname text NOT NULL,
+      pid int NOT NULL,
+      version text NOT NULL,
+      queues text[] NOT NULL,
+      started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      stale_after interval NOT NULL,
+      lost_at timestamptz
+    ) WITH (fillfactor = 50)`,
+    `CREATE SEQUENCE ${s}.job_ids AS bigint`,
+  ];
+}
+
+function queuePlane(s: string): string[] {
+  return [
+    // One row per runnable attempt. attempt and run_lease are those of the attempts before this one.
+    `CREATE TABLE ${s}.ready_entries (
+      enqueue_xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+      job_id bigint NOT NULL,
+      run_at timestamptz NOT NULL,
+      created_at timestamptz NOT NULL,
+      lane_id int NOT NULL,
+      attempt int NOT NULL,
+      run_lease int NOT NULL,
+      ready_slot smallint NOT NULL,
+      max_attempts smallint NOT NULL,
+      kind text NOT NULL,
+      args json NOT NULL,
+      unique_key bytea,
+      payload jsonb
+    ) PARTITION BY LIST (ready_slot)`,
+    ...children(s, 'ready_entries', READY_SLOTS, (child) => [
+      // The claim's only path. Everything it reads is a range of this index.
+      `CREATE INDEX ${child}_lane ON ${s}.${child} (lane_id, enqueue_xid, job_id)`,
+      // Finds a job by id, and is the backstop against one attempt becoming runnable twice.
+      `CREATE UNIQUE INDEX ${child}_attempt ON ${s}.${child} (job_id, run_lease)`,
+    ]),
+    // One row per flush, lane and ready slot: the jobs that ended well. Their bodies are in ready_entries.
+    `CREATE TABLE ${s}.completion_batches (
+      completed_at timestamptz NOT NULL,
+      lane_id int NOT NULL,
+      ready_slot smallint NOT NULL,
+      job_ids bigint[] NOT NULL
+    ) PARTITION BY LIST (ready_slot)`,
+    ...children(s, 'completion_batches', READY_SLOTS, (child) => [
+      `CREATE INDEX ${child}_time ON ${s}.${child} (completed_at)`,
+    ]),
+    // Jobs that ended otherwise, with their bodies: they are kept longer than their segment.
+    `CREATE TABLE ${s}.done_entries (
+      job_id bigint NOT NULL,
+      run_at timestamptz NOT NULL,
+      created_at timestamptz NOT NULL,
+      finalized_at timestamptz NOT NULL,
+      lane_id int NOT NULL,
+      attempt int NOT NULL,
+      run_lease int NOT NULL,
+      max_attempts smallint NOT NULL,
+      state text NOT NULL CHECK (state IN ('failed', 'cancelled')),
+      kind text NOT NULL,
+      args json NOT NULL,
+      unique_key bytea,
+      payload jsonb,
+      PRIMARY KEY (job_id, run_lease)
+    )`,
+    // Jobs that wait for a time. Inserted when scheduled or put back, deleted when promoted.
+    `CREATE TABLE ${s}.deferred_jobs (
+      job_id bigint PRIMARY KEY,
+      run_at timestamptz NOT NULL,
+      created_at timestamptz NOT NULL,
+      lane_id int NOT NULL,
+      attempt int NOT NULL,
+      run_lease int NOT NULL,
+      max_attempts smallint NOT NULL,
+      state text NOT NULL CHECK (state IN ('scheduled', 'retryable')),
+      kind text NOT NULL,
+      args json NOT NULL,
+      unique_key bytea,
+      payload jsonb
+    )`,
+    `CREATE INDEX deferred_jobs_due ON ${s}.deferred_jobs (run_at, job_id)`,
+  ];
+}
+
+function executionPlane(s: string): string[] {
+  return [
+    /*
+     * One row per claim: the attempts handed to one instance, and the lane's cursor after them. Everything visible in
+     * window_prev has been claimed; of what window_cur adds to it, everything up to (pos_xid, pos_job_id). A NULL
+     * window_prev says that the window is used up: everything visible in window_cur has been claimed.
+     */
+    `CREATE TABLE ${s}.lease_claims (
+      claim_seq bigint NOT NULL,
+      claimed_at timestamptz NOT NULL,
+      instance_id uuid NOT NULL,
+      lane_id int NOT NULL,
+      claim_slot smallint NOT NULL,
+      window_prev pg_snapshot,
+      window_cur pg_snapshot NOT NULL,
+      pos_xid xid8,
+      pos_job_id bigint,
+      job_ids bigint[] NOT NULL,
+      run_leases int[] NOT NULL,
+      CHECK ((window_prev IS NULL) = (pos_xid IS NULL) AND (pos_xid IS NULL) = (pos_job_id IS NULL))
+    ) PARTITION BY LIST (claim_slot)`,
+    ...children(s, 'lease_claims', CLAIM_SLOTS, (child) => [
+      // Finds the newest claim of a lane, and is the backstop against two claims from one cursor.
+      `CREATE UNIQUE INDEX ${child}_seq ON ${s}.${child} (lane_id, claim_seq)`,
+    ]),
+    // One row per flush, claim and outcome. items are positions in the claim's arrays, from 1.
+    `CREATE TABLE ${s}.lease_claim_closures (
+      claim_seq bigint NOT NULL,
+      closed_at timestamptz NOT NULL,
+      lane_id int NOT NULL,
+      claim_slot smallint NOT NULL,
+      outcome text NOT NULL,
+      items smallint[] NOT NULL
+    ) PARTITION BY LIST (claim_slot)`,
+    ...children(s, 'lease_claim_closures', CLAIM_SLOTS, (child) => [
+      `CREATE INDEX ${child}_claim ON ${s}.${child} (lane_id, claim_seq)`,
+    ]),
+  ];
+}
+
+export function tables(s: string): string[] {
+  return [...controlPlane(s), ...queuePlane(s), ...executionPlane(s)];
+}

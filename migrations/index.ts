@@ -1,0 +1,1 @@
+export { awaMigrations } from './awa-migrations.js';
