@@ -1,24 +1,33 @@
 /*
- * Prints "N passed, N failed" over the JSON reports of several Vitest runs, given without their ".json".
- * A file that did not get as far as its tests counts as one failure. Prints no sum, and fails, if a report is
- * missing or says that its run failed in a way that cannot be counted (an unhandled error, a failed setup).
+ * node .ci/sum-reports.mjs REPORT=STATUS...
+ *
+ * Prints "N passed, N failed" over the JSON reports of several Vitest runs, each given with the exit status of
+ * its run, and fails if there was a failure. A file that did not get as far as its tests counts as one.
+ *
+ * Prints no sum, and fails, if a run failed in a way that its report does not count: an unhandled error, or a
+ * global setup that left no report at all.
  */
 import { readFileSync } from 'node:fs';
 
 let passed = 0;
 let failed = 0;
-for (const leg of process.argv.slice(2)) {
-  const report = JSON.parse(readFileSync(`${leg}.json`, 'utf8'));
-  const brokenFiles = report.testResults.filter(
-    (file) => file.status === 'failed' && !file.assertionResults.some(({ status }) => status === 'failed'),
-  ).length;
-  const failures = report.numFailedTests + brokenFiles;
-  if (!report.success && failures === 0) {
-    throw new Error(`The run of ${leg} failed outside of its tests; see its output.`);
+let skipped = 0;
+for (const argument of process.argv.slice(2)) {
+  const separator = argument.lastIndexOf('=');
+  const file = argument.slice(0, separator);
+  const status = Number(argument.slice(separator + 1));
+  const report = JSON.parse(readFileSync(file, 'utf8'));
+  const broken = report.testResults.filter(
+    (suite) => suite.status === 'failed' && !suite.assertionResults.some((test) => test.status === 'failed'),
+  );
+  const failures = report.numFailedTests + broken.length;
+  if ((status !== 0 || !report.success) && failures === 0) {
+    throw new Error(`${file}: the run failed (status ${status}) outside of its tests; see its output.`);
   }
-  if (report.numPendingTests > 0) console.log(`(${report.numPendingTests} skipped in one run)`);
   passed += report.numPassedTests;
   failed += failures;
+  skipped += report.numPendingTests + report.numTodoTests;
 }
+if (skipped > 0) console.log(`(${skipped} skipped)`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

@@ -1,4 +1,11 @@
-import { type DynamicModule, type FactoryProvider, Logger, Module, type Provider, type Type } from '@nestjs/common';
+import {
+  type DynamicModule,
+  type FactoryProvider,
+  Logger,
+  Module,
+  type Provider,
+  type Type,
+} from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { AwaCoreModule } from './awa-core.module.js';
@@ -65,11 +72,18 @@ export class AwaModule {
 
   /** As {@link forRoot}, with options that are made by a factory with dependencies. */
   static forRootAsync(options: AwaModuleAsyncOptions): DynamicModule {
-    return assemble(options.imports, options.dataSource, [...asyncProviders(options), ...(options.extraProviders ?? [])]);
+    return assemble(options.imports, options.dataSource, [
+      ...asyncProviders(options),
+      ...(options.extraProviders ?? []),
+    ]);
   }
 }
 
-function assemble(imports: DynamicModule['imports'], dataSource: string | undefined, providers: Provider[]): DynamicModule {
+function assemble(
+  imports: DynamicModule['imports'],
+  dataSource: string | undefined,
+  providers: Provider[],
+): DynamicModule {
   const core = AwaCoreModule.register(imports, [
     ...providers,
     { provide: AWA_OPTIONS, useFactory: resolveAwaOptions, inject: [RAW_OPTIONS] },
@@ -85,13 +99,24 @@ function assemble(imports: DynamicModule['imports'], dataSource: string | undefi
 
 function asyncProviders({ inject, useFactory, useClass, useExisting }: AwaModuleAsyncOptions): Provider[] {
   if (useFactory !== undefined) {
-    return [{ provide: RAW_OPTIONS, useFactory: useFactory as (...all: unknown[]) => unknown, inject: inject ?? [] }];
+    return [
+      {
+        provide: RAW_OPTIONS,
+        useFactory: useFactory as (...all: unknown[]) => unknown,
+        inject: inject ?? [],
+      },
+    ];
   }
   const factory = useClass ?? useExisting;
-  if (factory === undefined) throw new BootError(['AwaModule.forRootAsync() needs useFactory, useClass or useExisting']);
+  if (factory === undefined)
+    throw new BootError(['AwaModule.forRootAsync() needs useFactory, useClass or useExisting']);
   return [
     ...(useClass === undefined ? [] : [useClass]),
-    { provide: RAW_OPTIONS, useFactory: (made: AwaOptionsFactory) => made.createAwaOptions(), inject: [factory] },
+    {
+      provide: RAW_OPTIONS,
+      useFactory: (made: AwaOptionsFactory) => made.createAwaOptions(),
+      inject: [factory],
+    },
   ];
 }
 
@@ -103,7 +128,9 @@ function openDatabase(
 ): Database {
   const logger = new Logger('Awa');
   if (raw.url !== undefined) {
-    return new UrlDatabase(raw.url, schema, (error) => logger.warn(`an idle connection broke: ${error.message}`));
+    return new UrlDatabase(raw.url, schema, (error) =>
+      logger.warn(`an idle connection broke: ${error.message}`),
+    );
   }
   const dataSource = raw.dataSource instanceof DataSource ? raw.dataSource : named;
   if (dataSource === undefined) {

@@ -9,7 +9,11 @@ import type { SchemaVersion } from './schema-version.interface.js';
  *
  * @returns whether it was this call that applied it.
  */
-export function applySchemaVersion(runner: QueryRunner, version: SchemaVersion, schema: SchemaName): Promise<boolean> {
+export function applySchemaVersion(
+  runner: QueryRunner,
+  version: SchemaVersion,
+  schema: SchemaName,
+): Promise<boolean> {
   return alone(runner, schema, async () => {
     if ((await readSchemaVersion(runner, schema)) >= version.version) return false;
     await createSchema(runner, schema);
@@ -26,12 +30,18 @@ export function applySchemaVersion(runner: QueryRunner, version: SchemaVersion, 
 
 /** Not CREATE SCHEMA IF NOT EXISTS: that asks for the right to create schemas even where one was made for the role. */
 async function createSchema(runner: QueryRunner, schema: SchemaName): Promise<void> {
-  const found: unknown[] = await runner.query('SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1', [schema.name]);
+  const found: unknown[] = await runner.query('SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1', [
+    schema.name,
+  ]);
   if (found.length === 0) await runner.query(`CREATE SCHEMA ${schema.ident}`);
 }
 
 /** Takes one version back, with everything it holds. The schema itself goes only when it is empty. */
-export function revertSchemaVersion(runner: QueryRunner, version: SchemaVersion, schema: SchemaName): Promise<void> {
+export function revertSchemaVersion(
+  runner: QueryRunner,
+  version: SchemaVersion,
+  schema: SchemaName,
+): Promise<void> {
   return alone(runner, schema, async () => {
     if ((await readSchemaVersion(runner, schema)) < version.version) return;
     for (const statement of version.down(schema)) await runner.query(statement);
@@ -44,26 +54,57 @@ export function revertSchemaVersion(runner: QueryRunner, version: SchemaVersion,
   });
 }
 
-async function alone<Result>(runner: QueryRunner, schema: SchemaName, work: () => Promise<Result>): Promise<Result> {
+async function alone<Result>(
+  runner: QueryRunner,
+  schema: SchemaName,
+  work: () => Promise<Result>,
+): Promise<Result> {
   if (runner.isTransactionActive) {
-    await lock(runner, schema);
-    return work();
+    const timeLimits = await lock(runner, schema);
+    const result = await work();
+    // The rest of the transaction is the application's.
+    for (const { name, value } of timeLimits) await setLocal(runner, name, value);
+    return result;
   }
-  await runner.startTransaction();
+  // What is read under the lock has to be newer than the wait for it, whatever the DataSource's default.
+  await runner.startTransaction('READ COMMITTED');
   try {
     await lock(runner, schema);
     const result = await work();
     await runner.commitTransaction();
     return result;
   } catch (error) {
-    await runner.rollbackTransaction();
+    // When the connection is gone, so is the transaction: the first error is the one to tell.
+    await runner.rollbackTransaction().catch(() => undefined);
     throw error;
   }
 }
 
-/** A role's time-outs are for its requests; waiting for another process's migration may take longer. */
-async function lock(runner: QueryRunner, schema: SchemaName): Promise<void> {
-  await runner.query('SET LOCAL statement_timeout = 0');
-  await runner.query('SET LOCAL lock_timeout = 0');
+interface TimeLimit {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Of a role they are for its requests. Waiting for another process's migration may take longer. */
+const TIME_LIMITS = ['statement_timeout', 'lock_timeout', 'transaction_timeout'];
+
+/** @returns the time limits it has lifted for the rest of the transaction. */
+async function lock(runner: QueryRunner, schema: SchemaName): Promise<TimeLimit[]> {
+  const lifted: TimeLimit[] = [];
+  for (const name of TIME_LIMITS) {
+    const [row]: { value: string | null }[] = await runner.query(
+      'SELECT current_setting($1, true) AS value',
+      [name],
+    );
+    // transaction_timeout came with Postgres 17.
+    if (row?.value == null) continue;
+    lifted.push({ name, value: row.value });
+    await setLocal(runner, name, '0');
+  }
   await runner.query('SELECT pg_advisory_xact_lock($1::bigint)', [schema.lockKey]);
+  return lifted;
+}
+
+function setLocal(runner: QueryRunner, name: string, value: string): Promise<unknown> {
+  return runner.query('SELECT set_config($1, $2, true)', [name, value]);
 }

@@ -73,11 +73,11 @@ const KNOWN_OPTIONS: readonly string[] = ['queue', 'maxAttempts', 'priority', 'r
  *
  * @publicApi
  */
-export function defineJob<const Kind extends string, Input, Output>(
+export function defineJob<Kind extends string, Input, Output>(
   kind: Kind,
   options: JobOptionsWithSchema<Input, Output>,
 ): JobDefinition<Input, Output, Kind>;
-export function defineJob<Payload = JsonValue, const Kind extends string = string>(
+export function defineJob<Payload = JsonValue, Kind extends string = string>(
   kind: Kind & SurvivesJson<Payload>,
   options?: JobOptions & { readonly schema?: undefined },
 ): JobDefinition<Payload, Payload, Kind>;

@@ -43,7 +43,9 @@ export class MaintenanceService {
     } catch (error) {
       if (this.failing.has(task)) return;
       this.failing.add(task);
-      this.logger.warn(`${task.name} failed, trying again: ${error instanceof Error ? error.message : String(error)}`);
+      this.logger.warn(
+        `${task.name} failed, trying again: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }
 }

@@ -19,7 +19,10 @@ export type MigrationTarget = DataSource | { readonly url: string };
  * @example await runMigrations({ url: process.env.DATABASE_URL });
  * @publicApi
  */
-export function runMigrations(target: MigrationTarget, options: { readonly schema?: string } = {}): Promise<number[]> {
+export function runMigrations(
+  target: MigrationTarget,
+  options: { readonly schema?: string } = {},
+): Promise<number[]> {
   const schema = schemaName(options.schema);
   return withDataSource(target, (dataSource) => migrate(dataSource, schema));
 }
@@ -33,7 +36,10 @@ export function runMigrations(target: MigrationTarget, options: { readonly schem
  * @example await checkSchemaVersion(dataSource);
  * @publicApi
  */
-export function checkSchemaVersion(target: MigrationTarget, options: { readonly schema?: string } = {}): Promise<void> {
+export function checkSchemaVersion(
+  target: MigrationTarget,
+  options: { readonly schema?: string } = {},
+): Promise<void> {
   const schema = schemaName(options.schema);
   return withDataSource(target, async (dataSource) => {
     const found = await readSchemaVersion(dataSource, schema);
@@ -72,15 +78,20 @@ async function migrate(dataSource: DataSource, schema: SchemaName): Promise<numb
 
 async function applyPending(runner: QueryRunner, schema: SchemaName): Promise<number[]> {
   const applied: number[] = [];
-  await runner.startTransaction();
+  // What is read under the lock has to be newer than the wait for it, whatever the DataSource's default.
+  await runner.startTransaction('READ COMMITTED');
   try {
     for (const version of SCHEMA_VERSIONS) {
       if (await applySchemaVersion(runner, version, schema)) applied.push(version.version);
     }
+    // A process of a newer release may have been faster.
+    const found = await readSchemaVersion(runner, schema);
+    if (found > CURRENT_SCHEMA_VERSION) throw mismatch(schema, found);
     await runner.commitTransaction();
     return applied;
   } catch (error) {
-    await runner.rollbackTransaction();
+    // When the connection is gone, so is the transaction: the first error is the one to tell.
+    await runner.rollbackTransaction().catch(() => undefined);
     throw error;
   }
 }

@@ -65,7 +65,13 @@ export function resolveAwaOptions(options: AwaModuleOptions): ResolvedAwaOptions
     queueNames: Object.keys(queues),
     jobs: options.jobs ?? [],
     worker: check.worker(options.worker ?? true, queues),
-    maxArgsBytes: check.integer('maxArgsBytes', options.maxArgsBytes, DEFAULT_MAX_ARGS_BYTES, 1, 64 * 1024 * 1024),
+    maxArgsBytes: check.integer(
+      'maxArgsBytes',
+      options.maxArgsBytes,
+      DEFAULT_MAX_ARGS_BYTES,
+      1,
+      64 * 1024 * 1024,
+    ),
   };
   if (problems.length > 0) throw new InvalidOptionsError('AwaModule', problems);
   return Object.freeze(resolved);
@@ -103,8 +109,20 @@ class Checker {
     if (worker === false) return undefined;
     const settings = worker === true ? {} : worker;
     this.problems.push(...unknownKeyProblems('worker', settings, WORKER_KEYS));
-    const interval = this.integer('worker.heartbeatIntervalMs', settings.heartbeatIntervalMs, 5_000, 100, 60_000);
-    const stale = this.integer('worker.heartbeatStaleMs', settings.heartbeatStaleMs, interval * 3, 300, 3_600_000);
+    const interval = this.integer(
+      'worker.heartbeatIntervalMs',
+      settings.heartbeatIntervalMs,
+      5_000,
+      100,
+      60_000,
+    );
+    const stale = this.integer(
+      'worker.heartbeatStaleMs',
+      settings.heartbeatStaleMs,
+      interval * 3,
+      300,
+      3_600_000,
+    );
     if (stale < interval * 3) {
       this.problems.push(
         `worker.heartbeatStaleMs must be at least three heartbeat intervals (${interval * 3}), not ${stale}: ` +
@@ -116,13 +134,24 @@ class Checker {
       pollIntervalMs: this.integer('worker.pollIntervalMs', settings.pollIntervalMs, 200, 10, 60_000),
       heartbeatIntervalMs: interval,
       heartbeatStaleMs: stale,
-      shutdownTimeoutMs: this.integer('worker.shutdownTimeoutMs', settings.shutdownTimeoutMs, 20_000, 0, 3_600_000),
+      shutdownTimeoutMs: this.integer(
+        'worker.shutdownTimeoutMs',
+        settings.shutdownTimeoutMs,
+        20_000,
+        0,
+        3_600_000,
+      ),
     };
   }
 
-  private chosen<Limit extends { name: string }>(limits: Limit[], names: readonly string[] | undefined): Limit[] {
+  private chosen<Limit extends { name: string }>(
+    limits: Limit[],
+    names: readonly string[] | undefined,
+  ): Limit[] {
     const unknown = (names ?? []).filter((name) => !limits.some((limit) => limit.name === name));
-    this.problems.push(...unknown.map((name) => `worker.queues names ${JSON.stringify(name)}, which is not in queues`));
+    this.problems.push(
+      ...unknown.map((name) => `worker.queues names ${JSON.stringify(name)}, which is not in queues`),
+    );
     return names === undefined ? limits : limits.filter(({ name }) => names.includes(name));
   }
 }

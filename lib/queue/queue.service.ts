@@ -9,7 +9,6 @@ import type { JobState } from '../storage/job-state.js';
 import { enqueueJobs, type NewJob } from '../storage/operations/enqueue-jobs.js';
 import { getJob } from '../storage/operations/get-job.js';
 import { countJobs } from '../storage/operations/queues.js';
-import type { SqlPort } from '../storage/sql-port.js';
 import type { EnqueueOptions } from './enqueue-options.js';
 import { enqueuePort } from './enqueue-port.js';
 import { type JobSnapshot, toSnapshot } from './job-snapshot.js';
@@ -92,10 +91,10 @@ export class QueueService {
       const argsJson = await this.checkedJson(definition, args);
       jobs.push({ ...common, argsJson, payloadJson: payload });
     }
-    await this.queues.require(common.queue);
+    const transaction = connection === undefined ? undefined : enqueuePort(connection);
+    await this.queues.require(common.queue, transaction);
     if (jobs.length === 0) return [];
-    const port: SqlPort = connection === undefined ? this.database.pool : enqueuePort(connection);
-    const ids = await enqueueJobs(port, this.database.schema, jobs);
+    const ids = await enqueueJobs(transaction ?? this.database.pool, this.database.schema, jobs);
     return ids.map((id) => ({ id }));
   }
 
@@ -107,7 +106,9 @@ export class QueueService {
    */
   async getJob(id: string): Promise<JobSnapshot | null> {
     if (!/^[1-9]\d{0,18}$/.test(id) || BigInt(id) > 9223372036854775807n) {
-      throw new InvalidOptionsError('getJob()', [`id must be a decimal string such as "42", not ${JSON.stringify(id)}`]);
+      throw new InvalidOptionsError('getJob()', [
+        `id must be a decimal string such as "42", not ${JSON.stringify(id)}`,
+      ]);
     }
     const stored = await getJob(this.database.pool, this.database.schema, id);
     return stored === undefined ? null : toSnapshot(stored);
@@ -126,8 +127,8 @@ export class QueueService {
   private async checkedJson(definition: JobDefinition, args: unknown): Promise<string> {
     const json = serializeArgs(args, this.options.maxArgsBytes, definition.kind);
     // Checked as the handler will get it: what JSON drops or changes must not pass here and fail there.
-    if (definition.schema !== undefined) await validateArgs(definition.schema, JSON.parse(json), definition.kind);
+    if (definition.schema !== undefined)
+      await validateArgs(definition.schema, JSON.parse(json), definition.kind);
     return json;
   }
 }
-

@@ -4,13 +4,7 @@
  * @publicApi
  */
 export type JobState =
-  | 'scheduled'
-  | 'available'
-  | 'running'
-  | 'retryable'
-  | 'completed'
-  | 'failed'
-  | 'cancelled';
+  'scheduled' | 'available' | 'running' | 'retryable' | 'completed' | 'failed' | 'cancelled';
 
 /** All of them, in the order of a job's life. @publicApi */
 export const JOB_STATES: readonly JobState[] = [

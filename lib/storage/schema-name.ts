@@ -28,7 +28,7 @@ export const DEFAULT_SCHEMA = 'awa';
  */
 export function schemaName(name: string = DEFAULT_SCHEMA): SchemaName {
   if (!/^[\p{L}_][\p{L}\p{N}_]*$/u.test(name) || Buffer.byteLength(name) > 63 || /^pg_/i.test(name)) {
-    throw new InvalidOptionsError("schema", [
+    throw new InvalidOptionsError('schema', [
       `schema ${JSON.stringify(name)} is not usable: take letters, digits and underscores, ` +
         'not starting with a digit or "pg_", at most 63 bytes',
     ]);

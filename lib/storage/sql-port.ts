@@ -18,7 +18,10 @@ export interface SqlPort {
  * @param operation snake case, as the SQL function is called
  * @param text builds the text from the quoted schema
  */
-export function sqlStatement(operation: string, text: (s: string) => string): (schema: SchemaName) => SqlStatement {
+export function sqlStatement(
+  operation: string,
+  text: (s: string) => string,
+): (schema: SchemaName) => SqlStatement {
   const built = new Map<string, SqlStatement>();
   return (schema) => {
     let statement = built.get(schema.name);

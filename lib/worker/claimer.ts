@@ -111,7 +111,12 @@ export class Claimer {
   private async recover(): Promise<void> {
     if (this.recoveries[0] === undefined || this.recoveries[0] > performance.now()) return;
     const { schema } = this.database;
-    const released = await releaseUnknownClaims(this.port, schema, this.options.instanceId(), this.book.claims());
+    const released = await releaseUnknownClaims(
+      this.port,
+      schema,
+      this.options.instanceId(),
+      this.book.claims(),
+    );
     if (released > 0) this.logger.warn(`handed back ${released} job(s) of a claim whose answer was lost`);
     this.recoveries.shift();
   }

@@ -5,6 +5,7 @@ import type { SchemaName } from '../storage/schema-name.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import { completeAttempts, type Settlement, settleAttempts } from '../storage/operations/close-attempts.js';
+import { sqlState } from '../storage/sql-state.js';
 import { SupervisedLoop } from './supervised-loop.js';
 
 /** Most attempts one statement closes. */
@@ -80,8 +81,12 @@ export class CompletionBatcher {
   }
 
   private async flush(): Promise<number> {
-    await this.flushBatch(this.completed.splice(0, MAX_BATCH), this.completed, (items) => this.writeCompleted(items));
-    await this.flushBatch(this.settled.splice(0, MAX_BATCH), this.settled, (items) => this.writeSettled(items));
+    await this.flushBatch(this.completed.splice(0, MAX_BATCH), this.completed, (items) =>
+      this.writeCompleted(items),
+    );
+    await this.flushBatch(this.settled.splice(0, MAX_BATCH), this.settled, (items) =>
+      this.writeSettled(items),
+    );
     if (this.pending > 0) return 0;
     for (const resolve of this.onDrained.splice(0)) resolve();
     return Number.POSITIVE_INFINITY;
@@ -142,7 +147,9 @@ export class CompletionBatcher {
 
   private closed(job: ClaimedJob, state: ClosedState, unsure: boolean, settlement?: Settlement): void {
     if (state === 'stale' && !unsure) {
-      this.logger.warn(`job ${job.jobId} (${job.kind}): attempt ${job.runLease} had been taken away, its result is not kept`);
+      this.logger.warn(
+        `job ${job.jobId} (${job.kind}): attempt ${job.runLease} had been taken away, its result is not kept`,
+      );
     }
     this.onClosed(job, state, settlement);
   }
@@ -150,6 +157,5 @@ export class CompletionBatcher {
 
 /** Class 22 (data exception) and 23 (constraint violation): the data's fault, and it will be again. */
 function isDataError(error: unknown): boolean {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  return typeof code === 'string' && /^2[23]/.test(code);
+  return /^2[23]/.test(sqlState(error) ?? '');
 }

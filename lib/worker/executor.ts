@@ -44,7 +44,8 @@ export class Executor {
       const result: unknown = await instance.handle(job, attempt.context);
       return isJobOutcome(result) ? fromOutcome(result) : 'completed';
     } catch (error) {
-      if (error instanceof UnusableArgs) return { outcome: 'invalid', error: describeError(error.cause), delayMs: undefined };
+      if (error instanceof UnusableArgs)
+        return { outcome: 'invalid', error: describeError(error.cause), delayMs: undefined };
       if (isJobOutcome(error)) return fromOutcome(error);
       if (attempt.isShuttingDown) return RELEASED;
       return {
@@ -62,7 +63,8 @@ export class Executor {
       kind: claimed.kind,
       queue: claimed.queue,
       priority: claimed.priority as JobPriority,
-      args: definition.schema === undefined ? stored : await checkedArgs(definition.schema, stored, claimed.kind),
+      args:
+        definition.schema === undefined ? stored : await checkedArgs(definition.schema, stored, claimed.kind),
       attempt: claimed.attempt,
       maxAttempts: claimed.maxAttempts,
       runLease: claimed.runLease,
@@ -84,7 +86,11 @@ export class Executor {
 }
 
 /** The attempt is given back and the job available at once. */
-export const RELEASED: AttemptResult = Object.freeze({ outcome: 'released', error: undefined, delayMs: undefined });
+export const RELEASED: AttemptResult = Object.freeze({
+  outcome: 'released',
+  error: undefined,
+  delayMs: undefined,
+});
 
 /** Tells arguments that do not fit the definition from an error of the handler. */
 class UnusableArgs extends Error {}
@@ -97,7 +103,9 @@ async function checkedArgs(
   try {
     return await validateArgs(schema, stored, kind);
   } catch (error) {
-    throw error instanceof InvalidJobArgsError ? new UnusableArgs('unusable arguments', { cause: error }) : error;
+    throw error instanceof InvalidJobArgsError
+      ? new UnusableArgs('unusable arguments', { cause: error })
+      : error;
   }
 }
 

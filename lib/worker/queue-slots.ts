@@ -12,7 +12,10 @@ export class QueueSlots {
   /** The queues that have slots free, and how many jobs may be claimed for them at once. */
   free(): ClaimLimit[] {
     return this.queues
-      .map(({ name, maxWorkers }) => ({ queue: name, limit: Math.min(maxWorkers - (this.taken.get(name) ?? 0), MAX_CLAIM) }))
+      .map(({ name, maxWorkers }) => ({
+        queue: name,
+        limit: Math.min(maxWorkers - (this.taken.get(name) ?? 0), MAX_CLAIM),
+      }))
       .filter(({ limit }) => limit > 0);
   }
 

@@ -112,7 +112,8 @@ export class WorkerRuntime {
     const lost = await this.batcher.stop();
     if (lost > 0) this.logger.error(`${lost} result(s) could not be stored: their jobs will run again`);
     await this.heartbeats.stop();
-    if (lost === 0) await deregisterInstance(this.port, this.database.schema, this.instanceId).catch(() => undefined);
+    if (lost === 0)
+      await deregisterInstance(this.port, this.database.schema, this.instanceId).catch(() => undefined);
     await Promise.all([this.listener.stop(), this.client.close()]);
   }
 
@@ -169,8 +170,11 @@ export class WorkerRuntime {
   /** Declared lost (this process was stopped or cut off for long): what it runs belongs to others, it starts anew. */
   private async beat(): Promise<number> {
     if (!(await heartbeat(this.port, this.database.schema, this.instanceId))) {
-      this.logger.error(`instance ${this.instanceId} was declared lost: aborting ${this.attempts.size} job(s), registering anew`);
-      for (const attempt of this.attempts) attempt.abort(new Error('This worker was declared lost: the job was taken over.'));
+      this.logger.error(
+        `instance ${this.instanceId} was declared lost: aborting ${this.attempts.size} job(s), registering anew`,
+      );
+      for (const attempt of this.attempts)
+        attempt.abort(new Error('This worker was declared lost: the job was taken over.'));
       await this.register();
     }
     return this.options.heartbeatIntervalMs;

@@ -2,9 +2,10 @@ import { NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
 import { Quickstart } from './quickstart.js';
 import { Summary } from './summary.js';
+import { TerminalLogger } from './terminal-logger.js';
 
 const startedAt = new Date();
-const app = await NestFactory.createApplicationContext(AppModule, { logger: ['error', 'warn'] });
+const app = await NestFactory.createApplicationContext(AppModule, { logger: new TerminalLogger() });
 // SIGINT and SIGTERM: stop claiming, drain, exit 0. `useProcessExit`, as a drained stop is no failure.
 app.enableShutdownHooks(undefined, { useProcessExit: true });
 

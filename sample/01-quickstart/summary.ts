@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { QueueService } from 'nestjs-awa';
-import { DataSource, IsNull, Not } from 'typeorm';
+import { DataSource, IsNull, MoreThan, Not } from 'typeorm';
 import { Document } from './document.entity.js';
 import { IndexingState } from './indexing-state.js';
 
@@ -46,7 +46,7 @@ export class Summary {
       ['ended twice', String(Math.max(0, outcomes - documents))],
       ['delivered again after a kill', totals.settled_twice],
     ]);
-    await this.printFailures();
+    await this.printHistories();
     return settled === documents && outcomes <= documents;
   }
 
@@ -68,15 +68,21 @@ export class Summary {
     return totals;
   }
 
-  /** The queue keeps the history of a job that failed: which attempt it was, and what it said. */
-  private async printFailures(): Promise<void> {
-    const failures = await this.dataSource.manager.findBy(Document, { failure: Not(IsNull()) });
-    for (const { jobId } of failures) {
-      const job = await this.queue.getJob(jobId);
-      if (job === null) continue; // Older than the history that is kept.
-      console.log(
-        `job ${job.id} ${job.state} at attempt ${job.attempt} of ${job.maxAttempts}: ${job.errors.at(-1)?.error}`,
-      );
+  /** The documents that failed and, as an example, one that was tried again. */
+  private async printHistories(): Promise<void> {
+    const { manager } = this.dataSource;
+    const failed = await manager.findBy(Document, { failure: Not(IsNull()) });
+    const retried = await manager.find(Document, { where: { attempt: MoreThan(1) }, take: 1 });
+    for (const { jobId } of [...failed, ...retried]) await this.printHistory(jobId);
+  }
+
+  /** The queue keeps what each failed attempt of a job said. */
+  private async printHistory(jobId: string): Promise<void> {
+    const job = await this.queue.getJob(jobId);
+    if (job === null) return; // Longer ago than the history reaches.
+    console.log(`job ${job.id} ${job.state} at attempt ${job.attempt} of ${job.maxAttempts}`);
+    for (const { attempt, error } of job.errors) {
+      console.log(`  attempt ${attempt}: ${error.split('\n', 1)[0]}`);
     }
   }
 }

@@ -90,6 +90,16 @@ describe('JobHandlerExplorer', () => {
     expect(found.map(({ wrapper }) => wrapper.token)).toEqual([EmailHandler]);
   });
 
+  it('counts an alias of a request-scoped handler only once', async () => {
+    @JobHandler(Email)
+    @Injectable({ scope: Scope.REQUEST })
+    class RequestScoped {
+      handle() {}
+    }
+    const found = await explore(RequestScoped, { provide: EmailHandler, useExisting: RequestScoped });
+    expect(found.map(({ wrapper }) => wrapper.token)).toEqual([RequestScoped]);
+  });
+
   it('finds what a test has put in place of a handler', async () => {
     @Module({ providers: [EmailHandler] })
     class FeatureModule {}
@@ -131,11 +141,13 @@ describe('JobHandlerExplorer', () => {
     class Transient {
       handle() {}
     }
-    const found = await explore(RequestScoped, RequestScopedBelow, RequestScopedMailer, Transient);
+    const factory = { provide: EmailHandler, scope: Scope.REQUEST, useFactory: () => new EmailHandler() };
+    const found = await explore(RequestScoped, RequestScopedBelow, RequestScopedMailer, Transient, factory);
     expect(found.map(({ className, isStatic, hasHandle }) => ({ className, isStatic, hasHandle }))).toEqual([
       { className: 'RequestScoped', isStatic: false, hasHandle: true },
       { className: 'RequestScopedBelow', isStatic: false, hasHandle: true },
       { className: 'Transient', isStatic: false, hasHandle: true },
+      { className: 'EmailHandler', isStatic: false, hasHandle: true },
     ]);
   });
 

@@ -45,6 +45,7 @@ describe('describeError', () => {
 
   it('knows a message that was changed after the stack was made', () => {
     const error = new Error('first');
+    expect(error.stack).toContain('first');
     error.message = 'second';
     expect(describeError(error)).toMatch(/^Error: second\n/);
   });
@@ -85,12 +86,13 @@ describe('describeError', () => {
   it('always gives text that Postgres can store', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 50 }), fc.anything(), (message, anything) => {
-        const nasty = `\0${message}\ud800`.repeat(400);
+        const nasty = `\0${message}\ud800`.repeat(200);
         for (const thrown of [nasty, new Error(nasty), new Error('x', { cause: anything }), anything]) {
           const text = describeError(thrown);
           expect(isStorable(text) && text !== '' && Buffer.byteLength(text) <= MAX_ERROR_BYTES).toBe(true);
         }
       }),
+      { numRuns: 50 },
     );
   });
 });
@@ -103,6 +105,11 @@ describe('storableText', () => {
 
   it('removes NUL and mends lone surrogates', () => {
     expect(storableText('a\0b\ud800c', 100)).toBe('ab\ufffdc');
+  });
+
+  it('marks what was cut, also when the rest would fit without its NULs', () => {
+    expect(storableText('a'.repeat(21), 20)).toBe(`${'a'.repeat(10)} … (cut)`);
+    expect(storableText('\0'.repeat(10) + 'a'.repeat(20), 20)).toMatch(/^a+ … \(cut\)$/);
   });
 
   it('cuts between characters', () => {

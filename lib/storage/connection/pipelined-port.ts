@@ -1,6 +1,7 @@
 import type { Client, QueryResult } from 'pg';
 import { DatabaseUnavailableError } from '../../errors/index.js';
 import type { SqlPort, SqlStatement } from '../sql-port.js';
+import { isOutage, sqlState } from '../sql-state.js';
 import type { ManagedClient } from './managed-client.js';
 
 /**
@@ -22,21 +23,21 @@ export class PipelinedPort implements SqlPort {
     return rows as Row[];
   }
 
-  private async answered(client: Client, statement: SqlStatement, parameters: readonly unknown[]): Promise<QueryResult> {
+  private async answered(
+    client: Client,
+    statement: SqlStatement,
+    parameters: readonly unknown[],
+  ): Promise<QueryResult> {
     const watchdog = setTimeout(() => this.client.discard(client), this.answerTimeoutMs);
     try {
       return await client.query({ name: statement.name, text: statement.text, values: [...parameters] });
     } catch (error) {
-      if (isSqlState(error)) throw error;
+      const state = sqlState(error);
+      // The server answered, with an error; anything else is the connection's end.
+      if (state !== undefined && !isOutage(state)) throw error;
       throw new DatabaseUnavailableError(statement.name, { cause: error });
     } finally {
       clearTimeout(watchdog);
     }
   }
-}
-
-/** The server answered, with an error; anything else is the connection's end. */
-function isSqlState(error: unknown): boolean {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^(08|57P)/.test(code);
 }

@@ -79,7 +79,11 @@ export async function claimJobs(
   const claims = new Map<string, ClaimRef>();
   return rows.map((row) => {
     const key = `${row.lane_id}:${row.claim_seq}`;
-    const claim = claims.get(key) ?? { claimSlot: row.claim_slot, laneId: row.lane_id, claimSeq: row.claim_seq };
+    const claim = claims.get(key) ?? {
+      claimSlot: row.claim_slot,
+      laneId: row.lane_id,
+      claimSeq: row.claim_seq,
+    };
     claims.set(key, claim);
     return toClaimedJob(row, claim, limits[row.queue_no - 1]?.queue ?? '');
   });

@@ -21,7 +21,11 @@ const statement = sqlStatement(
 );
 
 /** Inserts jobs with one statement, in the port's transaction if it has one, and gives their ids in the same order. */
-export async function enqueueJobs(port: SqlPort, schema: SchemaName, jobs: readonly NewJob[]): Promise<string[]> {
+export async function enqueueJobs(
+  port: SqlPort,
+  schema: SchemaName,
+  jobs: readonly NewJob[],
+): Promise<string[]> {
   const rows = await port.query<{ id: string }>(statement(schema), [
     jobs.map((job) => job.queue),
     jobs.map((job) => job.priority),

@@ -39,7 +39,9 @@ interface Row {
 
 const statement = sqlStatement(
   'get_job',
-  (s) => `SELECT j.job_id::text AS id, j.kind, j.queue, j.priority, j.state, j.attempt, j.max_attempts, j.run_lease,
+  (
+    s,
+  ) => `SELECT j.job_id::text AS id, j.kind, j.queue, j.priority, j.state, j.attempt, j.max_attempts, j.run_lease,
     extract(epoch FROM j.run_at)::float8 * 1000 AS run_at_ms, extract(epoch FROM j.created_at)::float8 * 1000 AS created_at_ms,
     extract(epoch FROM j.attempted_at)::float8 * 1000 AS attempted_at_ms,
     extract(epoch FROM j.finalized_at)::float8 * 1000 AS finalized_at_ms, j.args::text AS args, j.payload::text AS payload
@@ -47,7 +49,11 @@ const statement = sqlStatement(
 );
 
 /** The job with this id as it is now, undefined when there is none or it is no longer kept. */
-export async function getJob(port: SqlPort, schema: SchemaName, jobId: string): Promise<StoredJob | undefined> {
+export async function getJob(
+  port: SqlPort,
+  schema: SchemaName,
+  jobId: string,
+): Promise<StoredJob | undefined> {
   const [row] = await port.query<Row>(statement(schema), [jobId]);
   if (row === undefined) return undefined;
   return {

@@ -23,7 +23,8 @@ const register = sqlStatement(
 
 const deregister = sqlStatement(
   'deregister_instance',
-  (s) => `WITH d AS (DELETE FROM ${s}.runtime_instances WHERE instance_id = $1::uuid RETURNING 1) SELECT count(*) FROM d`,
+  (s) =>
+    `WITH d AS (DELETE FROM ${s}.runtime_instances WHERE instance_id = $1::uuid RETURNING 1) SELECT count(*) FROM d`,
 );
 
 const beat = sqlStatement('heartbeat', (s) => `SELECT ${s}.heartbeat($1::uuid) AS alive`);
@@ -32,16 +33,25 @@ const rescue = sqlStatement('rescue_attempts', (s) => `SELECT ${s}.rescue_attemp
 
 const release = sqlStatement(
   'release_unknown_claims',
-  (s) => `SELECT ${s}.take_over_attempts($1::uuid, $2::int[], $3::bigint[], 'released', NULL, 1000) AS released`,
+  (s) =>
+    `SELECT ${s}.take_over_attempts($1::uuid, $2::int[], $3::bigint[], 'released', NULL, 1000) AS released`,
 );
 
-export async function registerInstance(port: SqlPort, schema: SchemaName, instance: RuntimeInstance): Promise<void> {
+export async function registerInstance(
+  port: SqlPort,
+  schema: SchemaName,
+  instance: RuntimeInstance,
+): Promise<void> {
   const { instanceId, hostname, pid, version, queues, staleAfterMs } = instance;
   await port.query(register(schema), [instanceId, hostname, pid, version, [...queues], staleAfterMs]);
 }
 
 /** For an instance that holds nothing any more. */
-export async function deregisterInstance(port: SqlPort, schema: SchemaName, instanceId: string): Promise<void> {
+export async function deregisterInstance(
+  port: SqlPort,
+  schema: SchemaName,
+  instanceId: string,
+): Promise<void> {
   await port.query(deregister(schema), [instanceId]);
 }
 

@@ -10,7 +10,9 @@ export interface Promotion {
 
 const statement = sqlStatement(
   'promote_deferred',
-  (s) => `SELECT p.promoted, extract(epoch FROM p.next_run_at - clock_timestamp())::float8 * 1000 AS next_in_ms
+  (
+    s,
+  ) => `SELECT p.promoted, extract(epoch FROM p.next_run_at - clock_timestamp())::float8 * 1000 AS next_in_ms
   FROM ${s}.promote_deferred($1::int) p`,
 );
 

@@ -6,10 +6,17 @@ const register = sqlStatement('register_queues', (s) => `SELECT ${s}.register_qu
 
 const list = sqlStatement('list_queues', (s) => `SELECT q.name FROM ${s}.queues q ORDER BY q.name`);
 
-const count = sqlStatement('count_jobs', (s) => `SELECT c.state, c.jobs::text AS jobs FROM ${s}.count_jobs($1::text) c`);
+const count = sqlStatement(
+  'count_jobs',
+  (s) => `SELECT c.state, c.jobs::text AS jobs FROM ${s}.count_jobs($1::text) c`,
+);
 
 /** Makes queues and their lanes known. To be done ahead of the first enqueue, outside of the caller's transactions. */
-export async function registerQueues(port: SqlPort, schema: SchemaName, names: readonly string[]): Promise<void> {
+export async function registerQueues(
+  port: SqlPort,
+  schema: SchemaName,
+  names: readonly string[],
+): Promise<void> {
   await port.query(register(schema), [[...names]]);
 }
 
@@ -20,7 +27,11 @@ export async function listQueues(port: SqlPort, schema: SchemaName): Promise<str
 }
 
 /** Exact numbers of a queue's jobs. Reads the whole backlog. */
-export async function countJobs(port: SqlPort, schema: SchemaName, queue: string): Promise<Record<JobState, number>> {
+export async function countJobs(
+  port: SqlPort,
+  schema: SchemaName,
+  queue: string,
+): Promise<Record<JobState, number>> {
   const rows = await port.query<{ state: JobState; jobs: string }>(count(schema), [queue]);
   const counts = Object.fromEntries(JOB_STATES.map((state) => [state, 0])) as Record<JobState, number>;
   for (const { state, jobs } of rows) counts[state] = Number(jobs);

@@ -1,3 +1,5 @@
+import { PLAN_BY_INDEX } from './plan-settings.js';
+
 /**
  * claim_jobs: hands waiting jobs of several queues to one instance, at most p_limits[i] of p_queues[i].
  *
@@ -19,7 +21,7 @@ RETURNS TABLE (
   job_id bigint, run_lease int, attempt int, max_attempts smallint, priority smallint, ready_slot smallint,
   run_at timestamptz, created_at timestamptz, kind text, args json, payload jsonb
 ) LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off AS $awa$
+${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 DECLARE
   c_max_items CONSTANT int := 512;  -- a claim row stays within a page

@@ -7,44 +7,32 @@
  *   - everything from the older snapshot's xmax on, cut at the transactions still in progress in the newer one.
  * The cuts matter: without them a scan would walk over all rows of a large open transaction to reach the next one's.
  */
-export const claimWindow = (s: string): string[] => [
-  // Bounds are exclusive on the pair (enqueue_xid, job_id); the ranges come in that order, disjoint, and after the position.
-  `CREATE FUNCTION ${s}.window_ranges(p_prev pg_snapshot, p_cur pg_snapshot, p_pos_xid xid8, p_pos_job_id bigint)
-RETURNS TABLE (lo_xid xid8, lo_job_id bigint, hi_xid xid8, hi_job_id bigint) LANGUAGE plpgsql IMMUTABLE AS $awa$
-DECLARE
-  c_last_id CONSTANT bigint := 9223372036854775807;
-  v_xid xid8;
-BEGIN
-  hi_job_id := c_last_id;
-  lo_job_id := 0;
-  FOR v_xid IN SELECT x FROM pg_snapshot_xip(p_prev) x WHERE pg_visible_in_snapshot(x, p_cur) ORDER BY x LOOP
-    CONTINUE WHEN (v_xid, c_last_id) <= (p_pos_xid, p_pos_job_id);
-    lo_xid := v_xid;
-    lo_job_id := CASE WHEN v_xid = p_pos_xid THEN p_pos_job_id ELSE 0 END;
-    hi_xid := v_xid;
-    RETURN NEXT;
-  END LOOP;
+/** Greater than every job id. */
+const LAST_ID = '9223372036854775807::bigint';
 
-  lo_xid := pg_snapshot_xmax(p_prev);
-  lo_job_id := 0;
-  hi_job_id := 0;
-  IF (p_pos_xid, p_pos_job_id) > (lo_xid, lo_job_id) THEN
-    lo_xid := p_pos_xid;
-    lo_job_id := p_pos_job_id;
-  END IF;
-  FOR v_xid IN SELECT x FROM pg_snapshot_xip(p_cur) x WHERE x >= lo_xid ORDER BY x LOOP
-    hi_xid := v_xid;
-    IF hi_xid > lo_xid THEN
-      RETURN NEXT;
-    END IF;
-    lo_xid := v_xid;
-    lo_job_id := c_last_id;
-  END LOOP;
-  hi_xid := pg_snapshot_xmax(p_cur);
-  IF hi_xid > lo_xid THEN
-    RETURN NEXT;
-  END IF;
-END $awa$`,
+export const claimWindow = (s: string): string[] => [
+  // Bounds are exclusive on the pair (enqueue_xid, job_id); the ranges are disjoint, and none reaches before the position.
+  `CREATE FUNCTION ${s}.window_ranges(p_prev pg_snapshot, p_cur pg_snapshot, p_pos_xid xid8, p_pos_job_id bigint)
+RETURNS TABLE (lo_xid xid8, lo_job_id bigint, hi_xid xid8, hi_job_id bigint) LANGUAGE sql IMMUTABLE ROWS 4 AS $awa$
+  SELECT
+    CASE WHEN (g.lo_xid, g.lo_job_id) < (p_pos_xid, p_pos_job_id) THEN p_pos_xid ELSE g.lo_xid END,
+    CASE WHEN (g.lo_xid, g.lo_job_id) < (p_pos_xid, p_pos_job_id) THEN p_pos_job_id ELSE g.lo_job_id END,
+    g.hi_xid, g.hi_job_id
+  FROM (
+    SELECT x AS lo_xid, 0::bigint AS lo_job_id, x AS hi_xid, ${LAST_ID} AS hi_job_id
+    FROM pg_snapshot_xip(p_prev) AS x WHERE pg_visible_in_snapshot(x, p_cur)
+    UNION ALL
+    SELECT lag(c.xid, 1, pg_snapshot_xmax(p_prev)) OVER cuts, lag(${LAST_ID}, 1, 0::bigint) OVER cuts, c.xid, 0
+    FROM (
+      SELECT x AS xid FROM pg_snapshot_xip(p_cur) AS x WHERE x >= pg_snapshot_xmax(p_prev)
+      UNION ALL
+      SELECT pg_snapshot_xmax(p_cur)
+    ) c
+    WINDOW cuts AS (ORDER BY c.xid)
+  ) g
+  WHERE (g.hi_xid, g.hi_job_id) > (g.lo_xid, g.lo_job_id)
+    AND (p_pos_xid IS NULL OR (g.hi_xid, g.hi_job_id) > (p_pos_xid, p_pos_job_id))
+$awa$`,
 
   // Has the claim with this cursor, or one before it, taken the row?
   `CREATE FUNCTION ${s}.cursor_covers(

@@ -1,3 +1,5 @@
+import { PLAN_BY_INDEX } from './plan-settings.js';
+
 /**
  * Closing attempts. An attempt is an item of a claim, and it is open until a closure names it: the first closure wins,
  * whoever comes later is stale. Every writer about an attempt goes through lock_open_items.
@@ -9,7 +11,7 @@ export const closeAttempts = (s: string, channel: string): string[] => [
   `CREATE FUNCTION ${s}.lock_open_items(
   p_claim_slots smallint[], p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[]
 ) RETURNS SETOF int LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off AS $awa$
+${PLAN_BY_INDEX} AS $awa$
 BEGIN
   PERFORM FROM ${s}.lease_claims c
   JOIN (SELECT DISTINCT * FROM unnest(p_claim_slots, p_lane_ids, p_claim_seqs)) AS k(claim_slot, lane_id, claim_seq)
@@ -40,7 +42,8 @@ END $awa$`,
   `CREATE FUNCTION ${s}.complete_attempts(
   p_claim_slots smallint[], p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[],
   p_ready_slots smallint[]
-) RETURNS SETOF int LANGUAGE plpgsql AS $awa$
+) RETURNS SETOF int LANGUAGE plpgsql
+${PLAN_BY_INDEX} AS $awa$
 DECLARE
   v_now timestamptz := clock_timestamp();
   v_open int[] := ARRAY(SELECT ${s}.lock_open_items(p_claim_slots, p_lane_ids, p_claim_seqs, p_items, p_job_ids, p_run_leases));
@@ -98,7 +101,7 @@ $awa$`,
   p_claim_slots smallint[], p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[],
   p_outcomes text[], p_errors text[], p_delays_ms double precision[]
 ) RETURNS TABLE (ord int, state text) LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off AS $awa$
+${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 DECLARE
   v_now timestamptz := clock_timestamp();

@@ -1,3 +1,5 @@
+import { PLAN_BY_INDEX } from './plan-settings.js';
+
 /**
  * enqueue_jobs: inserts jobs in the caller's transaction, in the order given, and returns their ids in that order.
  *
@@ -15,7 +17,8 @@ END $awa$`,
   `CREATE FUNCTION ${s}.enqueue_jobs(
   p_queues text[], p_priorities int[], p_kinds text[], p_args text[], p_max_attempts int[],
   p_run_ats timestamptz[], p_delays_ms double precision[], p_payloads text[]
-) RETURNS SETOF bigint LANGUAGE plpgsql AS $awa$
+) RETURNS SETOF bigint LANGUAGE plpgsql
+${PLAN_BY_INDEX} AS $awa$
 DECLARE
   v_now timestamptz := clock_timestamp();
   v_slot smallint := (SELECT r.slot FROM ${s}.ready_ring_rotations r ORDER BY r.generation DESC LIMIT 1);

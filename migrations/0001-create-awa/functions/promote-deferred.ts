@@ -1,3 +1,5 @@
+import { PLAN_BY_INDEX } from './plan-settings.js';
+
 /**
  * promote_deferred: moves due jobs to the ready plane, oldest first, at most p_limit.
  *
@@ -6,7 +8,7 @@
  */
 export const promoteDeferred = (s: string, channel: string): string[] => [
   `CREATE FUNCTION ${s}.promote_deferred(p_limit int) RETURNS TABLE (promoted int, next_run_at timestamptz) LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off AS $awa$
+${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 DECLARE
   v_now timestamptz := clock_timestamp();

@@ -1,3 +1,5 @@
+import { PLAN_BY_INDEX } from './plan-settings.js';
+
 /** Reading jobs. All STABLE: a call sees one snapshot, so a job that moves meanwhile is seen once and in one state. */
 export const reading = (s: string): string[] => [
   /*
@@ -5,7 +7,7 @@ export const reading = (s: string): string[] => [
    * on job ids is kept for it.
    */
   `CREATE FUNCTION ${s}.claim_of(p_lane_id int, p_xid xid8, p_job_id bigint) RETURNS bigint LANGUAGE plpgsql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off AS $awa$
+${PLAN_BY_INDEX} AS $awa$
 DECLARE
   v_low bigint := (SELECT min(c.claim_seq) FROM ${s}.lease_claims c WHERE c.lane_id = p_lane_id);
   v_high bigint := (SELECT max(c.claim_seq) FROM ${s}.lease_claims c WHERE c.lane_id = p_lane_id);
@@ -28,7 +30,7 @@ END $awa$`,
   p_lane_id int, p_xid xid8, p_job_id bigint,
   OUT state text, OUT attempted_at timestamptz, OUT finalized_at timestamptz, OUT instance_id uuid
 ) LANGUAGE plpgsql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off AS $awa$
+${PLAN_BY_INDEX} AS $awa$
 DECLARE
   v_claim record;
   v_closure record;

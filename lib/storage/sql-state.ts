@@ -1,0 +1,12 @@
+/** The SQLSTATE of an error that the server sent, whichever driver passed it on; undefined for any other error. */
+export function sqlState(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  const { code } = error;
+  // Node's own codes (ECONNRESET, ...) are longer.
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+}
+
+/** Classes 08 (connection exception), 57P (shutdown, starting up) and 53 (out of connections, memory, disk): it will pass. */
+export function isOutage(state: string): boolean {
+  return /^(08|57P|53)/.test(state);
+}

@@ -1,0 +1,201 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { PgAdapter } from '../../lib/storage/adapters/pg.adapter.js';
+import { claimJobs } from '../../lib/storage/operations/claim-jobs.js';
+import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
+import type { SqlPort } from '../../lib/storage/sql-port.js';
+import {
+  newJob,
+  openPort,
+  registerTestInstance,
+  registerTestQueue,
+  SCHEMA,
+} from '../support/storage-fixture.js';
+import { useTestDatabase } from '../support/test-database.js';
+
+const database = useTestDatabase();
+
+let port: SqlPort;
+let queue: string;
+let instanceId: string;
+
+beforeEach(async () => {
+  port = await openPort(database);
+  queue = await registerTestQueue(port);
+  instanceId = await registerTestInstance(port);
+});
+
+const claim = async (limit = 10, on = port) =>
+  (await claimJobs(on, SCHEMA, instanceId, [{ queue, limit }])).map(({ jobId }) => jobId);
+
+const enqueue = (count = 1, overrides = {}, on = port) =>
+  enqueueJobs(
+    on,
+    SCHEMA,
+    Array.from({ length: count }, () => newJob(queue, overrides)),
+  );
+
+/** Shared blocks that a claim touches, index and heap, in all its statements. */
+async function claimBlocks(limit: number): Promise<number> {
+  const { rows } = await database.query<{ 'QUERY PLAN': [{ Plan: Record<string, number> }] }>(
+    'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM awa.claim_jobs($1, $2, $3)',
+    [instanceId, [queue], [limit]],
+  );
+  const plan = rows[0]!['QUERY PLAN'][0].Plan;
+  return plan['Shared Hit Blocks']! + plan['Shared Read Blocks']!;
+}
+
+async function openTransaction() {
+  const client = await database.client();
+  await client.query('BEGIN');
+  return {
+    port: new PgAdapter(client),
+    commit: () => client.query('COMMIT'),
+    rollback: () => client.query('ROLLBACK'),
+  };
+}
+
+describe('the claim window', () => {
+  it('gives jobs that were committed beside an open transaction, and those of the transaction when it commits', async () => {
+    const open = await openTransaction();
+    const late = await enqueue(2, {}, open.port);
+    const early = await enqueue(3);
+
+    expect(await claim()).toEqual(early);
+    const between = await enqueue(1);
+    expect(await claim()).toEqual(between);
+    expect(await claim()).toEqual([]);
+
+    await open.commit();
+    const after = await enqueue(1);
+    // The older transaction's come first.
+    expect(await claim()).toEqual([...late, ...after]);
+    expect(await claim()).toEqual([]);
+  });
+
+  it('never gives the jobs of a transaction that rolls back', async () => {
+    const open = await openTransaction();
+    await enqueue(2, {}, open.port);
+    const kept = await enqueue(1);
+    expect(await claim()).toEqual(kept);
+    await open.rollback();
+    expect(await claim()).toEqual([]);
+  });
+
+  it('takes a window in portions, without skipping what commits meanwhile', async () => {
+    const open = await openTransaction();
+    const late = await enqueue(3, {}, open.port);
+    const early = await enqueue(5);
+    expect(await claim(2)).toEqual(early.slice(0, 2));
+    await open.commit();
+    const after = await enqueue(2);
+    expect(await claim(2)).toEqual(early.slice(2, 4));
+    const rest: string[] = [];
+    for (let jobs = await claim(2); jobs.length > 0; jobs = await claim(2)) rest.push(...jobs);
+    expect(rest).toEqual([early[4], ...late, ...after]);
+  });
+
+  it('keeps the order of one lane and prefers the more urgent lane', async () => {
+    const low = await enqueue(2, { priority: 4 });
+    const normal = await enqueue(2);
+    const urgent = await enqueue(2, { priority: 1 });
+    expect(await claim(5)).toEqual([...urgent, ...normal, low[0]]);
+    expect(await claim(5)).toEqual([low[1]]);
+  });
+
+  it('goes past a lane that somebody else is claiming from', async () => {
+    await enqueue(1, { priority: 1 });
+    const normal = await enqueue(1);
+    const other = await database.client();
+    await other.query('BEGIN');
+    await other.query(
+      `SELECT FROM awa.queue_claim_heads WHERE lane_id = (SELECT lane_id FROM awa.queue_lanes WHERE queue = $1 AND priority = 1) FOR UPDATE`,
+      [queue],
+    );
+    expect(await claim()).toEqual(normal);
+    await other.query('ROLLBACK');
+    expect(await claim()).toHaveLength(1);
+  });
+
+  it('writes nothing when there is nothing to claim', async () => {
+    await enqueue(3);
+    await claim();
+    const claims = async () => (await database.query('SELECT * FROM awa.lease_claims')).rowCount;
+    const before = { claims: await claims(), nextXid: await nextXid() };
+    for (let look = 0; look < 20; look++) expect(await claim()).toEqual([]);
+    expect({ claims: await claims(), nextXid: await nextXid() }).toEqual(before);
+  });
+
+  it('refuses to claim where its snapshots would not hold', async () => {
+    await enqueue(1);
+    const client = await database.client();
+    const own = new PgAdapter(client);
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    await expect(claim(1, own)).rejects.toMatchObject({ code: 'AW002' });
+    await client.query('ROLLBACK');
+    await client.query('BEGIN');
+    await enqueue(1, {}, own);
+    await expect(claim(1, own)).rejects.toMatchObject({ code: 'AW003' });
+    await client.query('ROLLBACK');
+    expect(await claim()).toHaveLength(1);
+  });
+});
+
+describe('the cost of a claim, in blocks', () => {
+  const MANY = 100_000;
+
+  it(
+    'finds a late commit with a probe, not with a scan of what came after it',
+    { timeout: 120_000 },
+    async () => {
+      const open = await openTransaction();
+      const late = await enqueue(1, {}, open.port);
+      await enqueue(MANY);
+      while ((await claim(512)).length > 0);
+      const idle = await claimBlocks(10);
+      await open.commit();
+      const found = await claimBlocks(10);
+      expect(await claim()).toEqual([]);
+      expect(await claimedIn(late[0]!)).toBe(1);
+      expect(found).toBeLessThan(idle + 200);
+    },
+  );
+
+  it(
+    'does not walk over the rows of a large transaction that is still open',
+    { timeout: 120_000 },
+    async () => {
+      await enqueue(1);
+      await claim();
+      const idle = await claimBlocks(10);
+      const open = await openTransaction();
+      await enqueue(MANY, {}, open.port);
+      for (let look = 0; look < 3; look++) expect(await claimBlocks(10)).toBeLessThan(idle + 200);
+      await enqueue(1);
+      expect(await claimBlocks(10)).toBeLessThan(idle + 300);
+      await open.commit();
+      expect(await claim(500)).toHaveLength(500);
+    },
+  );
+
+  it('does not depend on how many jobs wait', { timeout: 120_000 }, async () => {
+    await enqueue(1_000);
+    const few = await claimBlocks(500);
+    while ((await claim(512)).length > 0);
+    await enqueue(MANY);
+    expect(await claimBlocks(500)).toBeLessThan(few * 1.5);
+  });
+});
+
+async function nextXid(): Promise<string> {
+  const { rows } = await database.query<{ xid: string }>(
+    'SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS xid',
+  );
+  return rows[0]!.xid;
+}
+
+async function claimedIn(jobId: string): Promise<number> {
+  const { rows } = await database.query('SELECT 1 FROM awa.lease_claims WHERE $1::bigint = ANY (job_ids)', [
+    jobId,
+  ]);
+  return rows.length;
+}
