@@ -132,10 +132,20 @@ function openDatabase(
       logger.warn(`an idle connection broke: ${error.message}`),
     );
   }
+  if (typeof raw.dataSource === 'string' && raw.dataSource !== name) {
+    throw new BootError([
+      `the factory of forRootAsync() answered with the DataSource "${raw.dataSource}", whose name has to be known before: pass forRootAsync() itself the option "dataSource"`,
+    ]);
+  }
   const dataSource = raw.dataSource instanceof DataSource ? raw.dataSource : named;
   if (dataSource === undefined) {
     throw new BootError([
       `there is no TypeORM DataSource named "${name}": import TypeOrmModule.forRoot() in the root module, or pass AwaModule the option "url" or "dataSource"`,
+    ]);
+  }
+  if (!dataSource.isInitialized) {
+    throw new BootError([
+      `the TypeORM DataSource is not open: call its initialize() before the application starts`,
     ]);
   }
   return new DataSourceDatabase(dataSource, schema);

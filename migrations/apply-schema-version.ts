@@ -36,7 +36,7 @@ async function createSchema(runner: QueryRunner, schema: SchemaName): Promise<vo
   if (found.length === 0) await runner.query(`CREATE SCHEMA ${schema.ident}`);
 }
 
-/** Takes one version back, with everything it holds. The schema itself goes only when it is empty. */
+/** Takes one version back, with everything it holds. The schema itself goes only when it is empty, and the role's own. */
 export function revertSchemaVersion(
   runner: QueryRunner,
   version: SchemaVersion,
@@ -49,7 +49,7 @@ export function revertSchemaVersion(
     if (version.version > 1) return;
     await runner.query(`DROP TABLE ${schema.ident}.schema_versions`);
     await runner.query(
-      `DO $awa$ BEGIN DROP SCHEMA ${schema.ident}; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $awa$`,
+      `DO $awa$ BEGIN DROP SCHEMA ${schema.ident}; EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN NULL; END $awa$`,
     );
   });
 }

@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { resolveDatabase } from '../test/postgres/index.js';
+import { resolveDatabase } from '../test/postgres/resolve-database.js';
 import { openSampleDatabase } from './sample-database.js';
 
 // From build/sample/ back to the repository.

@@ -19,7 +19,7 @@ export type MigrationTarget = DataSource | { readonly url: string };
  * @example await runMigrations({ url: process.env.DATABASE_URL });
  * @publicApi
  */
-export function runMigrations(
+export async function runMigrations(
   target: MigrationTarget,
   options: { readonly schema?: string } = {},
 ): Promise<number[]> {
@@ -36,7 +36,7 @@ export function runMigrations(
  * @example await checkSchemaVersion(dataSource);
  * @publicApi
  */
-export function checkSchemaVersion(
+export async function checkSchemaVersion(
   target: MigrationTarget,
   options: { readonly schema?: string } = {},
 ): Promise<void> {

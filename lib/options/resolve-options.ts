@@ -1,8 +1,9 @@
+import { DataSource } from 'typeorm';
 import { InvalidOptionsError } from '../errors/index.js';
 import { DEFAULT_MAX_ARGS_BYTES, DEFAULT_QUEUE, type JobDefinition } from '../jobs/index.js';
-import { nameProblems, unknownKeyProblems } from '../jobs/job-options.rules.js';
+import { nameProblems, show, unknownKeyProblems } from '../jobs/job-options.rules.js';
 import { type SchemaName, schemaName } from '../storage/schema-name.js';
-import type { AwaModuleOptions, WorkerOptions } from './awa-module.options.js';
+import type { AwaModuleOptions, QueueOptions, WorkerOptions } from './awa-module.options.js';
 
 /** Worker settings with every default filled in. */
 export interface ResolvedWorkerOptions {
@@ -37,6 +38,8 @@ const OPTION_KEYS = Object.keys({
   maxArgsBytes: true,
 } satisfies Record<keyof AwaModuleOptions, true>);
 
+const QUEUE_KEYS = Object.keys({ maxWorkers: true } satisfies Record<keyof QueueOptions, true>);
+
 const WORKER_KEYS = Object.keys({
   queues: true,
   pollIntervalMs: true,
@@ -51,11 +54,12 @@ const WORKER_KEYS = Object.keys({
  * @throws InvalidOptionsError that lists every problem.
  */
 export function resolveAwaOptions(options: AwaModuleOptions): ResolvedAwaOptions {
+  if (!isObject(options)) {
+    throw new InvalidOptionsError('AwaModule', [`the options must be an object, not ${show(options)}`]);
+  }
   const problems = unknownKeyProblems('AwaModule', options, OPTION_KEYS);
   const check = new Checker(problems);
-  if (options.url !== undefined && options.dataSource !== undefined) {
-    problems.push('pass either url or dataSource, not both');
-  }
+  check.place(options);
   const { migrate = 'check', queues = { [DEFAULT_QUEUE]: {} } } = options;
   if (!['run', 'check', 'off'].includes(migrate)) problems.push('migrate must be "run", "check" or "off"');
   const resolved: ResolvedAwaOptions = {
@@ -87,6 +91,24 @@ class Checker {
     return fallback;
   }
 
+  /** Something unusable must not be taken for nothing: the jobs would go to another database. */
+  place({ url, dataSource }: AwaModuleOptions): void {
+    if (url !== undefined && dataSource !== undefined) {
+      this.problems.push('pass either url or dataSource, not both');
+    }
+    if (url !== undefined && (typeof url !== 'string' || url === '')) {
+      this.problems.push(
+        `url must be a connection string such as postgres://host/database, not ${show(url)}`,
+      );
+    }
+    if (dataSource === undefined || dataSource instanceof DataSource) return;
+    if (typeof dataSource !== 'string' || dataSource === '') {
+      this.problems.push(
+        `dataSource must be a TypeORM DataSource, or the name that one has in Nest, not ${show(dataSource)}`,
+      );
+    }
+  }
+
   schema(name: string | undefined): SchemaName {
     try {
       return schemaName(name);
@@ -101,10 +123,7 @@ class Checker {
     worker: boolean | WorkerOptions,
     queues: NonNullable<AwaModuleOptions['queues']>,
   ): ResolvedWorkerOptions | undefined {
-    const limits = Object.entries(queues).map(([name, { maxWorkers }]) => {
-      this.problems.push(...nameProblems(`queue ${JSON.stringify(name)}`, name));
-      return { name, maxWorkers: this.integer(`queues.${name}.maxWorkers`, maxWorkers, 50, 1, 10_000) };
-    });
+    const limits = Object.entries(queues).map(([name, settings]) => this.queue(name, settings));
     if (limits.length === 0) this.problems.push('queues must name at least one queue');
     if (worker === false) return undefined;
     const settings = worker === true ? {} : worker;
@@ -144,6 +163,19 @@ class Checker {
     };
   }
 
+  private queue(name: string, settings: QueueOptions): { name: string; maxWorkers: number } {
+    this.problems.push(...nameProblems(`queue ${JSON.stringify(name)}`, name));
+    if (!isObject(settings)) {
+      this.problems.push(`queues.${name} must be an object, not ${show(settings)}`);
+      return { name, maxWorkers: 1 };
+    }
+    this.problems.push(...unknownKeyProblems(`queues.${name}`, settings, QUEUE_KEYS));
+    return {
+      name,
+      maxWorkers: this.integer(`queues.${name}.maxWorkers`, settings.maxWorkers, 50, 1, 10_000),
+    };
+  }
+
   private chosen<Limit extends { name: string }>(
     limits: Limit[],
     names: readonly string[] | undefined,
@@ -152,6 +184,15 @@ class Checker {
     this.problems.push(
       ...unknown.map((name) => `worker.queues names ${JSON.stringify(name)}, which is not in queues`),
     );
+    if (names?.length === 0) {
+      this.problems.push(
+        'worker.queues must name at least one queue; for a process that only enqueues set worker to false',
+      );
+    }
     return names === undefined ? limits : limits.filter(({ name }) => names.includes(name));
   }
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -44,7 +44,7 @@ export class Summary {
       ['links', totals.links],
       ['lost', String(documents - settled)],
       ['ended twice', String(Math.max(0, outcomes - documents))],
-      ['delivered again after a kill', totals.settled_twice],
+      ['delivered again', totals.settled_twice],
     ]);
     await this.printHistories();
     return settled === documents && outcomes <= documents;

@@ -24,7 +24,8 @@ BEGIN
   RETURN FOUND;
 END $awa$`,
 
-  // The open attempts of an instance, oldest claim first. Its claims rows are locked, except those somebody is closing.
+  // Ends the open attempts of an instance. Its claims are locked, except those that somebody is closing. What is retried is due
+  // at once: the time until the instance was missed was back-off enough.
   `CREATE FUNCTION ${s}.take_over_attempts(p_instance_id uuid, p_known_lanes int[], p_known_seqs bigint[], p_outcome text,
   p_error text, p_limit int) RETURNS int LANGUAGE plpgsql AS $awa$
 DECLARE
@@ -53,7 +54,7 @@ BEGIN
   RETURN (SELECT count(*)::int FROM ${s}.settle_attempts(
     v_open.claim_slots, v_open.lane_ids, v_open.claim_seqs, v_open.items, v_open.job_ids, v_open.run_leases,
     array_fill(p_outcome, ARRAY[cardinality(v_open.items)]), array_fill(p_error, ARRAY[cardinality(v_open.items)]),
-    array_fill(NULL::double precision, ARRAY[cardinality(v_open.items)])));
+    array_fill(0::double precision, ARRAY[cardinality(v_open.items)])));
 END $awa$`,
 
   /*

@@ -1,0 +1,22 @@
+import { resolveDatabase } from '../../test/postgres/resolve-database.js';
+import { BenchSession } from './bench-session.js';
+import { claimCost } from './claim-cost.js';
+import { heldTransaction } from './held-transaction.js';
+import { lateCommit } from './late-commit.js';
+
+const HELD_SECONDS = Number(process.env.HELD_SECONDS ?? 60);
+
+const database = await resolveDatabase();
+try {
+  for (const [name, measure] of Object.entries({
+    claim_cost: claimCost,
+    late_commit: lateCommit,
+    held_transaction: (session: BenchSession) => heldTransaction(session, HELD_SECONDS),
+  })) {
+    const session = await BenchSession.open(database.url, `awa_bench_${name}`);
+    await measure(session);
+    await session.client.end();
+  }
+} finally {
+  await database.stop();
+}
