@@ -28,7 +28,12 @@ export {
   snooze,
 } from './jobs/index.js';
 export { checkSchemaVersion, type MigrationTarget, runMigrations } from './migrate/run-migrations.js';
-export type { AwaModuleOptions, QueueOptions, WorkerOptions } from './options/awa-module.options.js';
+export type {
+  AwaModuleOptions,
+  QueueOptions,
+  RetentionOptions,
+  WorkerOptions,
+} from './options/awa-module.options.js';
 export type { EnqueueOptions, PgClientLike } from './queue/enqueue-options.js';
 export type { JobSnapshot } from './queue/job-snapshot.js';
 export { type EnqueuedJob, QueueService } from './queue/queue.service.js';

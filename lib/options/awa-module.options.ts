@@ -21,6 +21,19 @@ export interface WorkerOptions {
   readonly shutdownTimeoutMs?: number;
 }
 
+/** How long jobs that have ended can be read. @publicApi */
+export interface RetentionOptions {
+  /** Completed jobs, in milliseconds; 1,000 to a year. Default 24 hours. */
+  readonly completed?: number;
+  /** Failed and cancelled jobs, in milliseconds; 1,000 to a year. Default 72 hours. */
+  readonly failed?: number;
+  /**
+   * Completed jobs go earlier when they and the waiting ones take more bytes than this, and likewise failed and cancelled ones;
+   * at least 64 MiB. Default 16 GiB. Jobs that wait or run are never dropped, whatever they take.
+   */
+  readonly maxBytes?: number;
+}
+
 /**
  * Options of {@link AwaModule.forRoot}.
  *
@@ -46,6 +59,8 @@ export interface AwaModuleOptions {
   readonly jobs?: readonly JobDefinition[];
   /** Whether this process works on jobs, and how; `false` for one that only enqueues. Default `true`. */
   readonly worker?: boolean | WorkerOptions;
+  /** How long ended jobs are kept. All processes should agree: whichever looks first reclaims. */
+  readonly retention?: RetentionOptions;
   /** Largest arguments of a job as UTF-8 JSON, in bytes; 1 to 64 MiB. Default 1 MiB. */
   readonly maxArgsBytes?: number;
 }

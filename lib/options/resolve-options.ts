@@ -3,7 +3,7 @@ import { InvalidOptionsError } from '../errors/index.js';
 import { DEFAULT_MAX_ARGS_BYTES, DEFAULT_QUEUE, type JobDefinition } from '../jobs/index.js';
 import { nameProblems, show, unknownKeyProblems } from '../jobs/job-options.rules.js';
 import { type SchemaName, schemaName } from '../storage/schema-name.js';
-import type { AwaModuleOptions, QueueOptions, WorkerOptions } from './awa-module.options.js';
+import type { AwaModuleOptions, QueueOptions, RetentionOptions, WorkerOptions } from './awa-module.options.js';
 
 /** Worker settings with every default filled in. */
 export interface ResolvedWorkerOptions {
@@ -14,6 +14,9 @@ export interface ResolvedWorkerOptions {
   readonly shutdownTimeoutMs: number;
 }
 
+/** Retention with every default filled in; milliseconds and bytes. */
+export type ResolvedRetention = Required<RetentionOptions>;
+
 /** Module options, checked, with every default filled in. */
 export interface ResolvedAwaOptions {
   readonly schema: SchemaName;
@@ -23,6 +26,7 @@ export interface ResolvedAwaOptions {
   readonly jobs: readonly JobDefinition[];
   /** Undefined: this process does not work on jobs. */
   readonly worker: ResolvedWorkerOptions | undefined;
+  readonly retention: ResolvedRetention;
   readonly maxArgsBytes: number;
 }
 
@@ -35,6 +39,7 @@ const OPTION_KEYS = Object.keys({
   queues: true,
   jobs: true,
   worker: true,
+  retention: true,
   maxArgsBytes: true,
 } satisfies Record<keyof AwaModuleOptions, true>);
 
@@ -47,6 +52,15 @@ const WORKER_KEYS = Object.keys({
   heartbeatStaleMs: true,
   shutdownTimeoutMs: true,
 } satisfies Record<keyof WorkerOptions, true>);
+
+const RETENTION_KEYS = Object.keys({
+  completed: true,
+  failed: true,
+  maxBytes: true,
+} satisfies Record<keyof RetentionOptions, true>);
+
+const HOUR_MS = 3_600_000;
+const YEAR_MS = 365 * 24 * HOUR_MS;
 
 /**
  * Checks module options and fills in the defaults, in one place.
@@ -69,6 +83,7 @@ export function resolveAwaOptions(options: AwaModuleOptions): ResolvedAwaOptions
     queueNames: Object.keys(queues),
     jobs: options.jobs ?? [],
     worker: check.worker(options.worker ?? true, queues),
+    retention: check.retention(options.retention ?? {}),
     maxArgsBytes: check.integer(
       'maxArgsBytes',
       options.maxArgsBytes,
@@ -107,6 +122,15 @@ class Checker {
         `dataSource must be a TypeORM DataSource, or the name that one has in Nest, not ${show(dataSource)}`,
       );
     }
+  }
+
+  retention(given: RetentionOptions): ResolvedRetention {
+    this.problems.push(...unknownKeyProblems('retention', given, RETENTION_KEYS));
+    return {
+      completed: this.integer('retention.completed', given.completed, 24 * HOUR_MS, 1_000, YEAR_MS),
+      failed: this.integer('retention.failed', given.failed, 72 * HOUR_MS, 1_000, YEAR_MS),
+      maxBytes: this.integer('retention.maxBytes', given.maxBytes, 16 * 2 ** 30, 64 * 2 ** 20, 2 ** 50),
+    };
   }
 
   schema(name: string | undefined): SchemaName {

@@ -10,6 +10,8 @@ import { HandlerRegistry } from '../discovery/handler.registry.js';
 import { JobHandlerExplorer } from '../discovery/job-handler.explorer.js';
 import { MaintenanceService } from '../maintenance/maintenance.service.js';
 import { PromotionTask } from '../maintenance/promotion.task.js';
+import { ringPolicies } from '../maintenance/ring-policies.js';
+import { RingsTask } from '../maintenance/rings.task.js';
 import { RescueTask } from '../maintenance/rescue.task.js';
 import type { ResolvedAwaOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
@@ -43,9 +45,10 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
     const { schema } = this.database;
     const promotion = new PromotionTask(runtime.port, schema, () => runtime.wake());
     const rescue = new RescueTask(runtime.port, schema, worker.heartbeatIntervalMs);
+    const rings = new RingsTask(runtime.port, schema, ringPolicies(this.options.retention));
     this.runtime = runtime;
     await runtime.start();
-    this.maintenance.start([promotion, rescue]);
+    this.maintenance.start([promotion, rescue, rings]);
   }
 
   async onModuleDestroy(): Promise<void> {

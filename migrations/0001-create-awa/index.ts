@@ -7,6 +7,8 @@ import { enqueueJobs } from './functions/enqueue-jobs.js';
 import { instances } from './functions/instances.js';
 import { promoteDeferred } from './functions/promote-deferred.js';
 import { reading } from './functions/reading.js';
+import { rings } from './functions/rings.js';
+import { RINGS } from './rings.js';
 import { tables } from './tables.js';
 
 /** Version 1: the storage core. */
@@ -16,50 +18,57 @@ export const createAwa: SchemaVersion = {
   timestamp: 1764000000001,
   up: ({ ident, channel }: SchemaName) => [
     ...tables(ident),
-    ...enqueueJobs(ident, channel),
     ...claimWindow(ident),
+    ...rings(ident),
+    ...enqueueJobs(ident, channel),
     ...claimJobs(ident),
     ...closeAttempts(ident, channel),
     ...promoteDeferred(ident, channel),
     ...instances(ident),
     ...reading(ident),
   ],
-  // In the order in which nothing is left that refers to what goes. Names only what up() made.
+  // Names only what up() made: the schema may hold other people's things. Functions refer to nothing that keeps them.
   down: ({ ident }: SchemaName) => [
     ...[
       'get_job(bigint)',
+      'read_job(bigint)',
       'count_jobs(text)',
-      'ready_state(int, xid8, bigint)',
+      'ready_state(int, smallint, xid8, bigint)',
       'claim_of(int, xid8, bigint)',
       'rescue_attempts(int)',
       'take_over_attempts(uuid, int[], bigint[], text, text, int)',
       'heartbeat(uuid)',
       'register_queues(text[])',
       'promote_deferred(int)',
-      'settle_attempts(smallint[], int[], bigint[], smallint[], bigint[], int[], text[], text[], double precision[])',
+      'settle_attempts(int[], bigint[], smallint[], bigint[], int[], text[], text[], double precision[])',
       'append_error(jsonb, int, text, timestamptz, boolean)',
       'state_after(text, int, int)',
       'retry_delay(int)',
-      'complete_attempts(smallint[], int[], bigint[], smallint[], bigint[], int[], smallint[])',
-      'lock_open_items(smallint[], int[], bigint[], smallint[], bigint[], int[])',
+      'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[])',
+      'lock_open_items(int[], bigint[], smallint[], bigint[], int[])',
       'claim_jobs(uuid, text[], int[])',
+      'enqueue_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[])',
+      'unknown_lane(text, int)',
+      'prune_ring(text, bigint, interval)',
+      'carry_claims(smallint, smallint)',
+      'open_attempts()',
+      'ready_blocker(smallint)',
+      'rotate_ring(text, bigint)',
+      'ring_is_idle(text, smallint, timestamptz)',
+      'ring_slots(text)',
+      'ring_segments(text)',
+      'current_slot(text)',
       'unclaimed_ranges(int, pg_snapshot)',
       'lane_cursor(int)',
       'cursor_covers(pg_snapshot, pg_snapshot, xid8, bigint, xid8, bigint)',
       'window_ranges(pg_snapshot, pg_snapshot, xid8, bigint)',
-      'enqueue_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[])',
-      'unknown_lane(text, int)',
     ].map((signature) => `DROP FUNCTION ${ident}.${signature}`),
     ...[
-      'lease_claim_closures',
-      'lease_claims',
+      ...RINGS.flatMap((ring) => ring.tables),
       'deferred_jobs',
-      'done_entries',
-      'completion_batches',
-      'ready_entries',
       'runtime_instances',
-      'claim_ring_rotations',
-      'ready_ring_rotations',
+      'ring_prunes',
+      'ring_rotations',
       'queue_claim_heads',
       'queue_lanes',
       'queues',

@@ -5,18 +5,10 @@
  * the control plane everything small. Rows of the first two are only ever inserted; `docs/storage.md` lists each
  * UPDATE and DELETE of the engine.
  */
-import { CLAIM_SLOTS, READY_SLOTS } from './ring-slots.js';
+import { children, RINGS } from './rings.js';
 
 /** Ring children are emptied by TRUNCATE, never by vacuum; a batch row of arrays stays in line up to a page. */
 const BATCH_STORAGE = 'WITH (toast_tuple_target = 8160)';
-
-function children(s: string, table: string, slots: number, each: (child: string) => string[]): string[] {
-  return Array.from({ length: slots }, (_, slot) => [
-    `CREATE TABLE ${s}.${table}_${slot} PARTITION OF ${s}.${table} FOR VALUES IN (${slot})` +
-      (table === 'ready_entries' ? '' : ` ${BATCH_STORAGE}`),
-    ...each(`${table}_${slot}`),
-  ]).flat();
-}
 
 function controlPlane(s: string): string[] {
   return [
@@ -35,19 +27,24 @@ function controlPlane(s: string): string[] {
     )`,
     // One row per lane, locked by whoever claims from the lane and never updated.
     `CREATE TABLE ${s}.queue_claim_heads (lane_id int PRIMARY KEY REFERENCES ${s}.queue_lanes (lane_id))`,
-    // Append-only ledgers: the newest row names the slot that is written now.
-    `CREATE TABLE ${s}.ready_ring_rotations (
-      generation bigint PRIMARY KEY,
+    // Append-only ledgers of the rings. The newest rotation of a ring names the slot that is written now; a generation that is
+    // in ring_prunes has been emptied, and its slot is free.
+    `CREATE TABLE ${s}.ring_rotations (
+      ring text NOT NULL,
+      generation bigint NOT NULL,
       slot smallint NOT NULL,
-      rotated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+      rotated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      PRIMARY KEY (ring, generation)
     )`,
-    `CREATE TABLE ${s}.claim_ring_rotations (
-      generation bigint PRIMARY KEY,
-      slot smallint NOT NULL,
-      rotated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    `CREATE TABLE ${s}.ring_prunes (
+      ring text NOT NULL,
+      generation bigint NOT NULL,
+      pruned_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      PRIMARY KEY (ring, generation)
     )`,
-    `INSERT INTO ${s}.ready_ring_rotations (generation, slot) VALUES (0, 0)`,
-    `INSERT INTO ${s}.claim_ring_rotations (generation, slot) VALUES (0, 0)`,
+    ...RINGS.map(
+      ({ name }) => `INSERT INTO ${s}.ring_rotations (ring, generation, slot) VALUES ('${name}', 0, 0)`,
+    ),
     // One row per worker process. Only heartbeat_at is updated, and no index knows it, so updates stay HOT.
     `CREATE TABLE ${s}.runtime_instances (
       instance_id uuid PRIMARY KEY,
@@ -82,39 +79,59 @@ function queuePlane(s: string): string[] {
       unique_key bytea,
       payload jsonb
     ) PARTITION BY LIST (ready_slot)`,
-    ...children(s, 'ready_entries', READY_SLOTS, (child) => [
+    ...children(s, 'ready_entries', '', (child) => [
       // The claim's only path. Everything it reads is a range of this index.
       `CREATE INDEX ${child}_lane ON ${s}.${child} (lane_id, enqueue_xid, job_id)`,
       // Finds a job by id, and is the backstop against one attempt becoming runnable twice.
       `CREATE UNIQUE INDEX ${child}_attempt ON ${s}.${child} (job_id, run_lease)`,
     ]),
-    // One row per flush, lane and ready slot: the jobs that ended well. Their bodies are in ready_entries.
+    // Says of a ready row that it must not be claimed.
+    `CREATE TABLE ${s}.ready_tombstones (
+      job_id bigint NOT NULL,
+      lane_id int NOT NULL,
+      run_lease int NOT NULL,
+      ready_slot smallint NOT NULL
+    ) PARTITION BY LIST (ready_slot)`,
+    ...children(s, 'ready_tombstones', '', (child) => [
+      `CREATE UNIQUE INDEX ${child}_attempt ON ${s}.${child} (job_id, run_lease)`,
+      `CREATE INDEX ${child}_lane ON ${s}.${child} (lane_id)`,
+    ]),
+    // One row per flush, claim and ready slot: the jobs that ended well. Their bodies are in ready_entries.
     `CREATE TABLE ${s}.completion_batches (
       completed_at timestamptz NOT NULL,
+      attempted_at timestamptz NOT NULL,
       lane_id int NOT NULL,
       ready_slot smallint NOT NULL,
-      job_ids bigint[] NOT NULL
+      job_ids bigint[] NOT NULL,
+      job_range int8range NOT NULL
     ) PARTITION BY LIST (ready_slot)`,
-    ...children(s, 'completion_batches', READY_SLOTS, (child) => [
+    ...children(s, 'completion_batches', BATCH_STORAGE, (child) => [
       `CREATE INDEX ${child}_time ON ${s}.${child} (completed_at)`,
+      // Finds the batch of a job: jobs of a batch were mostly enqueued together, so few ranges cover an id.
+      `CREATE INDEX ${child}_jobs ON ${s}.${child} USING gist (job_range)`,
     ]),
     // Jobs that ended otherwise, with their bodies: they are kept longer than their segment.
     `CREATE TABLE ${s}.done_entries (
       job_id bigint NOT NULL,
       run_at timestamptz NOT NULL,
       created_at timestamptz NOT NULL,
+      attempted_at timestamptz,
       finalized_at timestamptz NOT NULL,
       lane_id int NOT NULL,
       attempt int NOT NULL,
       run_lease int NOT NULL,
+      done_slot smallint NOT NULL,
       max_attempts smallint NOT NULL,
       state text NOT NULL CHECK (state IN ('failed', 'cancelled')),
       kind text NOT NULL,
       args json NOT NULL,
       unique_key bytea,
-      payload jsonb,
-      PRIMARY KEY (job_id, run_lease)
-    )`,
+      payload jsonb
+    ) PARTITION BY LIST (done_slot)`,
+    ...children(s, 'done_entries', '', (child) => [
+      `CREATE UNIQUE INDEX ${child}_job ON ${s}.${child} (job_id, run_lease)`,
+      `CREATE INDEX ${child}_time ON ${s}.${child} (finalized_at)`,
+    ]),
     // Jobs that wait for a time. Inserted when scheduled or put back, deleted when promoted.
     `CREATE TABLE ${s}.deferred_jobs (
       job_id bigint PRIMARY KEY,
@@ -155,7 +172,7 @@ function executionPlane(s: string): string[] {
       run_leases int[] NOT NULL,
       CHECK ((window_prev IS NULL) = (pos_xid IS NULL) AND (pos_xid IS NULL) = (pos_job_id IS NULL))
     ) PARTITION BY LIST (claim_slot)`,
-    ...children(s, 'lease_claims', CLAIM_SLOTS, (child) => [
+    ...children(s, 'lease_claims', BATCH_STORAGE, (child) => [
       // Finds the newest claim of a lane, and is the backstop against two claims from one cursor.
       `CREATE UNIQUE INDEX ${child}_seq ON ${s}.${child} (lane_id, claim_seq)`,
     ]),
@@ -168,7 +185,7 @@ function executionPlane(s: string): string[] {
       outcome text NOT NULL,
       items smallint[] NOT NULL
     ) PARTITION BY LIST (claim_slot)`,
-    ...children(s, 'lease_claim_closures', CLAIM_SLOTS, (child) => [
+    ...children(s, 'lease_claim_closures', BATCH_STORAGE, (child) => [
       `CREATE INDEX ${child}_claim ON ${s}.${child} (lane_id, claim_seq)`,
     ]),
   ];

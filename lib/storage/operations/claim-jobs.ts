@@ -9,7 +9,6 @@ export interface ClaimLimit {
 
 /** One claim of one lane: what the attempts in it have in common. */
 export interface ClaimRef {
-  readonly claimSlot: number;
   readonly laneId: number;
   readonly claimSeq: string;
 }
@@ -36,7 +35,6 @@ export interface ClaimedJob {
 
 interface Row {
   readonly queue_no: number;
-  readonly claim_slot: number;
   readonly lane_id: number;
   readonly claim_seq: string;
   readonly item: number;
@@ -57,7 +55,7 @@ interface Row {
 // Text and numbers only: what comes back does not depend on type parsers an application may have changed.
 const statement = sqlStatement(
   'claim_jobs',
-  (s) => `SELECT c.queue_no, c.claim_slot, c.lane_id, c.claim_seq::text AS claim_seq, c.item, c.ready_slot,
+  (s) => `SELECT c.queue_no, c.lane_id, c.claim_seq::text AS claim_seq, c.item, c.ready_slot,
     c.job_id::text AS id, c.run_lease, c.priority, c.kind, c.attempt, c.max_attempts,
     extract(epoch FROM c.run_at)::float8 * 1000 AS run_at_ms, extract(epoch FROM c.created_at)::float8 * 1000 AS created_at_ms,
     extract(epoch FROM c.claimed_at)::float8 * 1000 AS claimed_at_ms, c.args::text AS args, c.payload::text AS payload
@@ -80,7 +78,6 @@ export async function claimJobs(
   return rows.map((row) => {
     const key = `${row.lane_id}:${row.claim_seq}`;
     const claim = claims.get(key) ?? {
-      claimSlot: row.claim_slot,
       laneId: row.lane_id,
       claimSeq: row.claim_seq,
     };

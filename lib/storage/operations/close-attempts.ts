@@ -21,13 +21,13 @@ export interface Settlement {
 const completeStatement = sqlStatement(
   'complete_attempts',
   (s) => `SELECT c.ord FROM ${s}.complete_attempts(
-    $1::smallint[], $2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::int[], $7::smallint[]) AS c(ord)`,
+    $1::int[], $2::bigint[], $3::smallint[], $4::bigint[], $5::int[], $6::smallint[]) AS c(ord)`,
 );
 
 const settleStatement = sqlStatement(
   'settle_attempts',
   (s) => `SELECT c.ord, c.state FROM ${s}.settle_attempts(
-    $1::smallint[], $2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::int[], $7::text[], $8::text[], $9::float8[]) c`,
+    $1::int[], $2::bigint[], $3::smallint[], $4::bigint[], $5::int[], $6::text[], $7::text[], $8::float8[]) c`,
 );
 
 /**
@@ -69,7 +69,6 @@ export async function settleAttempts(
 
 function attemptArrays(jobs: readonly ClaimedJob[]): unknown[][] {
   return [
-    jobs.map((job) => job.claim.claimSlot),
     jobs.map((job) => job.claim.laneId),
     jobs.map((job) => job.claim.claimSeq),
     jobs.map((job) => job.item),

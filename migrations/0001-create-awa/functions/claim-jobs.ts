@@ -17,7 +17,7 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
 export const claimJobs = (s: string): string[] => [
   `CREATE FUNCTION ${s}.claim_jobs(p_instance_id uuid, p_queues text[], p_limits int[])
 RETURNS TABLE (
-  queue_no int, lane_id int, claim_slot smallint, claim_seq bigint, claimed_at timestamptz, item smallint,
+  queue_no int, lane_id int, claim_seq bigint, claimed_at timestamptz, item smallint,
   job_id bigint, run_lease int, attempt int, max_attempts smallint, priority smallint, ready_slot smallint,
   run_at timestamptz, created_at timestamptz, kind text, args json, payload jsonb
 ) LANGUAGE plpgsql
@@ -72,7 +72,7 @@ BEGIN
 
     SELECT k.claim_seq, k.window_prev, k.window_cur, k.pos_xid, k.pos_job_id
       INTO v_seq, v_prev, v_cur, v_pos_xid, v_pos_job_id FROM ${s}.lane_cursor(v_lane.lane_id) k;
-    v_slot := (SELECT r.slot FROM ${s}.claim_ring_rotations r ORDER BY r.generation DESC LIMIT 1);
+    v_slot := ${s}.current_slot('claim');
     v_claimed_at := clock_timestamp();
     v_opened := false;
 
@@ -114,7 +114,7 @@ BEGIN
           array_agg(t.job_id ORDER BY t.item), array_agg(t.run_lease + 1 ORDER BY t.item)
         FROM taken t HAVING count(*) > 0
       )
-      SELECT v_lane.queue_no, v_lane.lane_id, v_slot, v_seq + 1, v_claimed_at, t.item,
+      SELECT v_lane.queue_no, v_lane.lane_id, v_seq + 1, v_claimed_at, t.item,
         t.job_id, t.run_lease + 1, t.attempt + 1, t.max_attempts, v_lane.priority, t.ready_slot,
         t.run_at, t.created_at, t.kind, t.args, t.payload
       FROM taken t ORDER BY t.item;

@@ -7,59 +7,61 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  * Locks: the claim rows touched, FOR UPDATE, in (lane_id, claim_seq) order. A lock writes no new row version.
  */
 export const closeAttempts = (s: string, channel: string): string[] => [
-  // Locks the claims and answers which of the items (by ordinal) are still open for this (job_id, run_lease).
+  // Locks the claims, wherever in the ring they lie now, and answers which items (by ordinal) are open for this (job_id, run_lease).
   `CREATE FUNCTION ${s}.lock_open_items(
-  p_claim_slots smallint[], p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[]
-) RETURNS SETOF int LANGUAGE plpgsql
+  p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[]
+) RETURNS TABLE (ord int, claim_slot smallint, claimed_at timestamptz) LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
+#variable_conflict use_column
 BEGIN
   PERFORM FROM ${s}.lease_claims c
-  JOIN (SELECT DISTINCT * FROM unnest(p_claim_slots, p_lane_ids, p_claim_seqs)) AS k(claim_slot, lane_id, claim_seq)
-    ON c.claim_slot = k.claim_slot AND c.lane_id = k.lane_id AND c.claim_seq = k.claim_seq
+  JOIN (SELECT DISTINCT * FROM unnest(p_lane_ids, p_claim_seqs)) AS k(lane_id, claim_seq)
+    ON c.lane_id = k.lane_id AND c.claim_seq = k.claim_seq
   ORDER BY c.lane_id, c.claim_seq
   FOR UPDATE OF c;
 
   -- A new statement: it sees the closures of whoever held the locks before.
   RETURN QUERY
   WITH claims AS MATERIALIZED (
-    SELECT c.claim_slot, c.lane_id, c.claim_seq, c.job_ids, c.run_leases, ARRAY(
+    SELECT c.claim_slot, c.lane_id, c.claim_seq, c.claimed_at, c.job_ids, c.run_leases, ARRAY(
       SELECT unnest(x.items) FROM ${s}.lease_claim_closures x
       WHERE x.claim_slot = c.claim_slot AND x.lane_id = c.lane_id AND x.claim_seq = c.claim_seq
     ) AS closed_items
-    FROM (SELECT DISTINCT * FROM unnest(p_claim_slots, p_lane_ids, p_claim_seqs)) AS k(claim_slot, lane_id, claim_seq)
-    JOIN ${s}.lease_claims c
-      ON c.claim_slot = k.claim_slot AND c.lane_id = k.lane_id AND c.claim_seq = k.claim_seq
+    FROM (SELECT DISTINCT * FROM unnest(p_lane_ids, p_claim_seqs)) AS k(lane_id, claim_seq)
+    JOIN ${s}.lease_claims c ON c.lane_id = k.lane_id AND c.claim_seq = k.claim_seq
   )
-  SELECT min(i.ord)::int
-  FROM unnest(p_claim_slots, p_lane_ids, p_claim_seqs, p_items, p_job_ids, p_run_leases)
-    WITH ORDINALITY AS i(claim_slot, lane_id, claim_seq, item, job_id, run_lease, ord)
-  JOIN claims c ON c.claim_slot = i.claim_slot AND c.lane_id = i.lane_id AND c.claim_seq = i.claim_seq
+  SELECT min(i.ord)::int, c.claim_slot, c.claimed_at
+  FROM unnest(p_lane_ids, p_claim_seqs, p_items, p_job_ids, p_run_leases)
+    WITH ORDINALITY AS i(lane_id, claim_seq, item, job_id, run_lease, ord)
+  JOIN claims c ON c.lane_id = i.lane_id AND c.claim_seq = i.claim_seq
   WHERE c.job_ids[i.item] = i.job_id AND c.run_leases[i.item] = i.run_lease AND i.item <> ALL (c.closed_items)
-  GROUP BY i.lane_id, i.claim_seq, i.item;
+  GROUP BY i.lane_id, i.claim_seq, i.item, c.claim_slot, c.claimed_at;
 END $awa$`,
 
-  // Records successes: one closure a claim, one completion batch a lane and ready slot. Returns the ordinals that were stale.
+  // Records successes: a closure a claim, a completion batch a claim and ready slot. Returns the ordinals that were stale.
   `CREATE FUNCTION ${s}.complete_attempts(
-  p_claim_slots smallint[], p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[],
-  p_ready_slots smallint[]
+  p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[], p_ready_slots smallint[]
 ) RETURNS SETOF int LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
 DECLARE
   v_now timestamptz := clock_timestamp();
-  v_open int[] := ARRAY(SELECT ${s}.lock_open_items(p_claim_slots, p_lane_ids, p_claim_seqs, p_items, p_job_ids, p_run_leases));
+  v_open int[];
 BEGIN
   WITH done AS MATERIALIZED (
-    SELECT p_claim_slots[o] AS claim_slot, p_lane_ids[o] AS lane_id, p_claim_seqs[o] AS claim_seq, p_items[o] AS item,
-      p_job_ids[o] AS job_id, p_ready_slots[o] AS ready_slot
-    FROM unnest(v_open) AS o
+    SELECT o.ord, o.claim_slot, o.claimed_at, p_lane_ids[o.ord] AS lane_id, p_claim_seqs[o.ord] AS claim_seq,
+      p_items[o.ord] AS item, p_job_ids[o.ord] AS job_id, p_ready_slots[o.ord] AS ready_slot
+    FROM ${s}.lock_open_items(p_lane_ids, p_claim_seqs, p_items, p_job_ids, p_run_leases) o
   ), closed AS (
     INSERT INTO ${s}.lease_claim_closures (claim_seq, closed_at, lane_id, claim_slot, outcome, items)
     SELECT d.claim_seq, v_now, d.lane_id, d.claim_slot, 'completed', array_agg(d.item ORDER BY d.item)
     FROM done d GROUP BY d.claim_slot, d.lane_id, d.claim_seq
+  ), batched AS (
+    INSERT INTO ${s}.completion_batches (completed_at, attempted_at, lane_id, ready_slot, job_ids, job_range)
+    SELECT v_now, d.claimed_at, d.lane_id, d.ready_slot, array_agg(d.job_id ORDER BY d.job_id),
+      int8range(min(d.job_id), max(d.job_id), '[]')
+    FROM done d GROUP BY d.lane_id, d.claim_seq, d.claimed_at, d.ready_slot
   )
-  INSERT INTO ${s}.completion_batches (completed_at, lane_id, ready_slot, job_ids)
-  SELECT v_now, d.lane_id, d.ready_slot, array_agg(d.job_id ORDER BY d.job_id)
-  FROM done d GROUP BY d.lane_id, d.ready_slot;
+  SELECT coalesce(array_agg(d.ord), '{}') INTO v_open FROM done d;
 
   RETURN QUERY SELECT o FROM generate_subscripts(p_items, 1) AS o WHERE o <> ALL (v_open);
 END $awa$`,
@@ -98,22 +100,22 @@ $awa$`,
    * Answers each item's new state; an item that is not in the answer was stale.
    */
   `CREATE FUNCTION ${s}.settle_attempts(
-  p_claim_slots smallint[], p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[],
+  p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[],
   p_outcomes text[], p_errors text[], p_delays_ms double precision[]
 ) RETURNS TABLE (ord int, state text) LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 DECLARE
   v_now timestamptz := clock_timestamp();
-  v_open int[] := ARRAY(SELECT ${s}.lock_open_items(p_claim_slots, p_lane_ids, p_claim_seqs, p_items, p_job_ids, p_run_leases));
-  v_slot smallint := (SELECT r.slot FROM ${s}.ready_ring_rotations r ORDER BY r.generation DESC LIMIT 1);
+  v_slot smallint := ${s}.current_slot('ready');
+  v_done_slot smallint := ${s}.current_slot('done');
 BEGIN
   RETURN QUERY
   WITH ended AS MATERIALIZED (
-    SELECT o AS ord, p_claim_slots[o] AS claim_slot, p_claim_seqs[o] AS claim_seq, p_items[o] AS item,
-      p_outcomes[o] AS outcome, p_run_leases[o] AS lease, e.*
-    FROM unnest(v_open) AS o
-    JOIN ${s}.ready_entries e ON e.job_id = p_job_ids[o] AND e.run_lease = p_run_leases[o] - 1
+    SELECT o.ord, o.claim_slot, o.claimed_at, p_claim_seqs[o.ord] AS claim_seq, p_items[o.ord] AS item,
+      p_outcomes[o.ord] AS outcome, p_run_leases[o.ord] AS lease, e.*
+    FROM ${s}.lock_open_items(p_lane_ids, p_claim_seqs, p_items, p_job_ids, p_run_leases) o
+    JOIN ${s}.ready_entries e ON e.job_id = p_job_ids[o.ord] AND e.run_lease = p_run_leases[o.ord] - 1
   ), decided AS MATERIALIZED (
     SELECT n.*, ${s}.state_after(n.outcome, n.attempt + 1, n.max_attempts) AS state,
       CASE WHEN n.outcome IN ('snoozed', 'released', 'invalid') THEN n.attempt ELSE n.attempt + 1 END AS attempt_after,
@@ -133,10 +135,10 @@ BEGIN
       d.kind, d.args, d.unique_key, d.payload_after
     FROM settled d WHERE d.state IN ('retryable', 'scheduled')
   ), finished AS (
-    INSERT INTO ${s}.done_entries (job_id, run_at, created_at, finalized_at, lane_id, attempt, run_lease, max_attempts,
-      state, kind, args, unique_key, payload)
-    SELECT d.job_id, d.run_at, d.created_at, v_now, d.lane_id, d.attempt_after, d.lease, d.max_attempts,
-      d.state, d.kind, d.args, d.unique_key, d.payload_after
+    INSERT INTO ${s}.done_entries (job_id, run_at, created_at, attempted_at, finalized_at, lane_id, attempt, run_lease,
+      done_slot, max_attempts, state, kind, args, unique_key, payload)
+    SELECT d.job_id, d.run_at, d.created_at, d.claimed_at, v_now, d.lane_id, d.attempt_after, d.lease,
+      v_done_slot, d.max_attempts, d.state, d.kind, d.args, d.unique_key, d.payload_after
     FROM settled d WHERE d.state IN ('failed', 'cancelled')
   ), released AS (
     INSERT INTO ${s}.ready_entries (job_id, run_at, created_at, lane_id, attempt, run_lease, ready_slot, max_attempts,
@@ -148,6 +150,6 @@ BEGIN
   SELECT d.ord, d.state FROM settled d;
 
   PERFORM pg_notify('${channel}', l.queue) FROM ${s}.queue_lanes l
-  WHERE l.lane_id IN (SELECT p_lane_ids[o] FROM unnest(v_open) AS o WHERE p_outcomes[o] = 'released');
+  WHERE l.lane_id IN (SELECT p_lane_ids[o] FROM generate_subscripts(p_items, 1) AS o WHERE p_outcomes[o] = 'released');
 END $awa$`,
 ];

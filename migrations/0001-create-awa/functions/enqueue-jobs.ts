@@ -21,7 +21,7 @@ END $awa$`,
 ${PLAN_BY_INDEX} AS $awa$
 DECLARE
   v_now timestamptz := clock_timestamp();
-  v_slot smallint := (SELECT r.slot FROM ${s}.ready_ring_rotations r ORDER BY r.generation DESC LIMIT 1);
+  v_slot smallint := ${s}.current_slot('ready');
 BEGIN
   RETURN QUERY
   WITH input AS MATERIALIZED (

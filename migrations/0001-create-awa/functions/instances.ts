@@ -32,7 +32,7 @@ DECLARE
   v_open record;
 BEGIN
   WITH held AS MATERIALIZED (
-    SELECT c.claim_slot, c.lane_id, c.claim_seq, c.job_ids, c.run_leases
+    SELECT c.lane_id, c.claim_seq, c.job_ids, c.run_leases
     FROM ${s}.lease_claims c
     WHERE c.instance_id = p_instance_id
       AND (c.lane_id, c.claim_seq) NOT IN (SELECT * FROM unnest(p_known_lanes, p_known_seqs))
@@ -43,7 +43,7 @@ BEGIN
     LIMIT p_limit
     FOR UPDATE OF c SKIP LOCKED
   )
-  SELECT array_agg(h.claim_slot) AS claim_slots, array_agg(h.lane_id) AS lane_ids, array_agg(h.claim_seq) AS claim_seqs,
+  SELECT array_agg(h.lane_id) AS lane_ids, array_agg(h.claim_seq) AS claim_seqs,
     array_agg(i.item::smallint) AS items, array_agg(i.job_id) AS job_ids, array_agg(i.run_lease) AS run_leases
   INTO v_open
   FROM held h CROSS JOIN LATERAL unnest(h.job_ids, h.run_leases) WITH ORDINALITY AS i(job_id, run_lease, item);
@@ -52,7 +52,7 @@ BEGIN
     RETURN 0;
   END IF;
   RETURN (SELECT count(*)::int FROM ${s}.settle_attempts(
-    v_open.claim_slots, v_open.lane_ids, v_open.claim_seqs, v_open.items, v_open.job_ids, v_open.run_leases,
+    v_open.lane_ids, v_open.claim_seqs, v_open.items, v_open.job_ids, v_open.run_leases,
     array_fill(p_outcome, ARRAY[cardinality(v_open.items)]), array_fill(p_error, ARRAY[cardinality(v_open.items)]),
     array_fill(0::double precision, ARRAY[cardinality(v_open.items)])));
 END $awa$`,

@@ -12,7 +12,7 @@ ${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 DECLARE
   v_now timestamptz := clock_timestamp();
-  v_slot smallint := (SELECT r.slot FROM ${s}.ready_ring_rotations r ORDER BY r.generation DESC LIMIT 1);
+  v_slot smallint := ${s}.current_slot('ready');
   v_lanes int[];
 BEGIN
   -- An idle look takes no lock and writes nothing.

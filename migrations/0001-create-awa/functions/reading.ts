@@ -1,10 +1,11 @@
 import { PLAN_BY_INDEX } from './plan-settings.js';
 
-/** Reading jobs. All STABLE: a call sees one snapshot, so a job that moves meanwhile is seen once and in one state. */
+/** Reading jobs. A reading is of one snapshot, so a job that moves meanwhile is seen once and in one state. */
 export const reading = (s: string): string[] => [
   /*
    * A lane's claims cover its rows in order, so the claim that took a row is found by bisection over claim_seq; no index
-   * on job ids is kept for it.
+   * on job ids is kept for it. Old claims are gone, those with open attempts stay: the numbers have gaps. The claim found is
+   * the oldest kept one that covers the row; whether it is the row's own, its items tell.
    */
   `CREATE FUNCTION ${s}.claim_of(p_lane_id int, p_xid xid8, p_job_id bigint) RETURNS bigint LANGUAGE plpgsql STABLE
 ${PLAN_BY_INDEX} AS $awa$
@@ -16,43 +17,49 @@ BEGIN
   WHILE v_low < v_high LOOP
     v_middle := (v_low + v_high) / 2;
     IF (SELECT ${s}.cursor_covers(c.window_prev, c.window_cur, c.pos_xid, c.pos_job_id, p_xid, p_job_id)
-        FROM ${s}.lease_claims c WHERE c.lane_id = p_lane_id AND c.claim_seq = v_middle) THEN
+        FROM ${s}.lease_claims c WHERE c.lane_id = p_lane_id AND c.claim_seq >= v_middle ORDER BY c.claim_seq LIMIT 1) THEN
       v_high := v_middle;
     ELSE
       v_low := v_middle + 1;
     END IF;
   END LOOP;
-  RETURN v_low;
+  RETURN (SELECT min(c.claim_seq) FROM ${s}.lease_claims c WHERE c.lane_id = p_lane_id AND c.claim_seq >= v_low);
 END $awa$`,
 
-  // State, attempt and times of a ready row: available, running or completed.
+  // State and times of a ready row that nothing newer stands for: available, running or completed.
   `CREATE FUNCTION ${s}.ready_state(
-  p_lane_id int, p_xid xid8, p_job_id bigint,
-  OUT state text, OUT attempted_at timestamptz, OUT finalized_at timestamptz, OUT instance_id uuid
+  p_lane_id int, p_ready_slot smallint, p_xid xid8, p_job_id bigint,
+  OUT state text, OUT attempted_at timestamptz, OUT finalized_at timestamptz
 ) LANGUAGE plpgsql STABLE
 ${PLAN_BY_INDEX} AS $awa$
 DECLARE
   v_claim record;
-  v_closure record;
 BEGIN
-  state := 'available';
   IF NOT (SELECT ${s}.cursor_covers(k.window_prev, k.window_cur, k.pos_xid, k.pos_job_id, p_xid, p_job_id)
           FROM ${s}.lane_cursor(p_lane_id) k) THEN
+    state := 'available';
     RETURN;
   END IF;
   SELECT c.* INTO v_claim FROM ${s}.lease_claims c
   WHERE c.lane_id = p_lane_id AND c.claim_seq = ${s}.claim_of(p_lane_id, p_xid, p_job_id);
-  attempted_at := v_claim.claimed_at;
-  instance_id := v_claim.instance_id;
-  SELECT x.* INTO v_closure FROM ${s}.lease_claim_closures x
-  WHERE x.claim_slot = v_claim.claim_slot AND x.lane_id = v_claim.lane_id AND x.claim_seq = v_claim.claim_seq
-    AND array_position(v_claim.job_ids, p_job_id)::smallint = ANY (x.items);
-  state := coalesce(v_closure.outcome, 'running');
-  finalized_at := v_closure.closed_at;
+  IF p_job_id = ANY (v_claim.job_ids) AND NOT EXISTS (
+    SELECT FROM ${s}.lease_claim_closures x
+    WHERE x.claim_slot = v_claim.claim_slot AND x.lane_id = v_claim.lane_id AND x.claim_seq = v_claim.claim_seq
+      AND array_position(v_claim.job_ids, p_job_id)::smallint = ANY (x.items)
+  ) THEN
+    state := 'running';
+    attempted_at := v_claim.claimed_at;
+    RETURN;
+  END IF;
+  -- Closed, and not by an outcome that leaves a row elsewhere: a success.
+  state := 'completed';
+  SELECT b.attempted_at, b.completed_at INTO attempted_at, finalized_at FROM ${s}.completion_batches b
+  WHERE b.ready_slot = p_ready_slot AND b.job_range @> p_job_id AND p_job_id = ANY (b.job_ids)
+  ORDER BY b.completed_at DESC LIMIT 1;
 END $awa$`,
 
   // The one row that stands for the job now: deferred, ended otherwise, or its newest ready row.
-  `CREATE FUNCTION ${s}.get_job(p_job_id bigint)
+  `CREATE FUNCTION ${s}.read_job(p_job_id bigint)
 RETURNS TABLE (
   job_id bigint, kind text, queue text, priority smallint, state text, attempt int, max_attempts int, run_lease int,
   run_at timestamptz, created_at timestamptz, attempted_at timestamptz, finalized_at timestamptz, args json, payload jsonb
@@ -63,7 +70,7 @@ RETURNS TABLE (
     FROM ${s}.deferred_jobs d WHERE d.job_id = p_job_id
     UNION ALL
     SELECT 2, d.run_lease, d.attempt, d.max_attempts, d.lane_id, d.kind, d.args, d.payload, d.run_at, d.created_at,
-      d.state, NULL, d.finalized_at
+      d.state, d.attempted_at, d.finalized_at
     FROM ${s}.done_entries d WHERE d.job_id = p_job_id
     UNION ALL
     -- An attempt that was claimed counts, and holds the next lease.
@@ -72,7 +79,7 @@ RETURNS TABLE (
     FROM (
       SELECT * FROM ${s}.ready_entries e WHERE e.job_id = p_job_id ORDER BY e.run_lease DESC LIMIT 1
     ) e
-    CROSS JOIN LATERAL ${s}.ready_state(e.lane_id, e.enqueue_xid, e.job_id) r
+    CROSS JOIN LATERAL ${s}.ready_state(e.lane_id, e.ready_slot, e.enqueue_xid, e.job_id) r
   )
   SELECT p_job_id, r.kind, l.queue, l.priority, r.state, r.attempt, r.max_attempts, r.run_lease,
     r.run_at, r.created_at, r.attempted_at, r.finalized_at, r.args, r.payload
@@ -81,7 +88,19 @@ RETURNS TABLE (
   LIMIT 1
 $awa$`,
 
-  // Exact, and therefore as slow as the queue is long: for tests, samples and people.
+  // TRUNCATE does not wait for snapshots: the tables are locked first, so that what is read was not emptied under the reading.
+  `CREATE FUNCTION ${s}.get_job(p_job_id bigint)
+RETURNS TABLE (
+  job_id bigint, kind text, queue text, priority smallint, state text, attempt int, max_attempts int, run_lease int,
+  run_at timestamptz, created_at timestamptz, attempted_at timestamptz, finalized_at timestamptz, args json, payload jsonb
+) LANGUAGE plpgsql AS $awa$
+BEGIN
+  LOCK TABLE ${s}.ready_entries, ${s}.completion_batches, ${s}.lease_claims, ${s}.lease_claim_closures, ${s}.done_entries
+    IN ACCESS SHARE MODE;
+  RETURN QUERY SELECT * FROM ${s}.read_job(p_job_id);
+END $awa$`,
+
+  // Exact, and therefore as slow as the queue is long: for tests, samples and people. Completed jobs are those still kept.
   `CREATE FUNCTION ${s}.count_jobs(p_queue text) RETURNS TABLE (state text, jobs bigint) LANGUAGE sql STABLE AS $awa$
   WITH lanes AS MATERIALIZED (SELECT l.lane_id FROM ${s}.queue_lanes l WHERE l.queue = p_queue),
   closures AS (

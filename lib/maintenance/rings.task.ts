@@ -1,0 +1,77 @@
+import { Logger } from '@nestjs/common';
+import {
+  listRingSegments,
+  pruneRing,
+  type RingName,
+  type RingSegment,
+  rotateRing,
+} from '../storage/operations/rings.js';
+import type { SchemaName } from '../storage/schema-name.js';
+import type { SqlPort } from '../storage/sql-port.js';
+import type { MaintenanceTask } from './maintenance-task.interface.js';
+
+/** When a ring is turned and reclaimed; times in milliseconds. */
+export interface RingPolicy {
+  /** A segment is sealed when it is this old and not empty. */
+  readonly periodMs: number;
+  /** Or when it is this large. */
+  readonly maxSegmentBytes: number;
+  /** A sealed segment is kept for this long, if it is not needed for longer. */
+  readonly retentionMs: number;
+  /** Or until the ring is larger than this. */
+  readonly maxBytes: number;
+}
+
+/** A reclaim that has been due for this long, in milliseconds, is worth a warning that names what is in the way. */
+const STUCK_AFTER_MS = 600_000;
+
+/**
+ * Seals segments of the rings and reclaims them. Any number of processes may do it at once: a rotation is a
+ * compare-and-swap, and a prune proves under its lock that it may.
+ */
+export class RingsTask implements MaintenanceTask {
+  readonly name = 'rings';
+  readonly intervalMs: number;
+  private readonly logger = new Logger('Awa rings');
+  private readonly warned = new Set<string>();
+
+  constructor(
+    private readonly port: SqlPort,
+    private readonly schema: SchemaName,
+    private readonly policies: Readonly<Record<RingName, RingPolicy>>,
+  ) {
+    const shortest = Math.min(...Object.values(policies).map(({ periodMs }) => periodMs));
+    this.intervalMs = Math.min(Math.max(Math.round(shortest / 4), 100), 5_000);
+  }
+
+  async run(): Promise<void> {
+    const segments = await listRingSegments(this.port, this.schema);
+    for (const ring of ['claim', 'ready', 'done'] as const) {
+      await this.tend(
+        this.policies[ring],
+        segments.filter((segment) => segment.ring === ring),
+      );
+    }
+  }
+
+  private async tend(policy: RingPolicy, segments: readonly RingSegment[]): Promise<void> {
+    let bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+    for (const segment of segments) {
+      if (segment.sealedAgoMs === undefined) {
+        const isDue = segment.openedAgoMs >= policy.periodMs || segment.bytes >= policy.maxSegmentBytes;
+        if (isDue) await rotateRing(this.port, this.schema, segment);
+      } else if (segment.sealedAgoMs >= policy.retentionMs || bytes > policy.maxBytes) {
+        const blocker = await pruneRing(this.port, this.schema, segment);
+        if (blocker === undefined) bytes -= segment.bytes;
+        else this.report(segment, segment.sealedAgoMs - policy.retentionMs, blocker);
+      }
+    }
+  }
+
+  private report({ ring, generation }: RingSegment, overdueMs: number, blocker: string): void {
+    const key = `${ring} ${generation}`;
+    if (overdueMs < STUCK_AFTER_MS || this.warned.has(key)) return;
+    this.warned.add(key);
+    this.logger.warn(`segment ${generation} of the ${ring} ring cannot be reclaimed: ${blocker}`);
+  }
+}

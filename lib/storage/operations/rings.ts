@@ -1,0 +1,71 @@
+import type { SchemaName } from '../schema-name.js';
+import { type SqlPort, sqlStatement } from '../sql-port.js';
+
+/** The rings of partitions: runnable work and its completions, claims and their closures, failed and cancelled jobs. */
+export type RingName = 'ready' | 'claim' | 'done';
+
+/** One generation of a ring that holds something. All ages in milliseconds, by the database's clock. */
+export interface RingSegment {
+  readonly ring: RingName;
+  readonly generation: string;
+  readonly slot: number;
+  readonly openedAgoMs: number;
+  /** Undefined for the generation that is written now. */
+  readonly sealedAgoMs: number | undefined;
+  readonly bytes: number;
+}
+
+interface Row {
+  readonly ring: RingName;
+  readonly generation: string;
+  readonly slot: number;
+  readonly opened_ago_ms: number;
+  readonly sealed_ago_ms: number | null;
+  readonly bytes: string;
+}
+
+const list = sqlStatement(
+  'ring_segments',
+  (s) => `SELECT r.ring, g.generation::text AS generation, g.slot,
+    extract(epoch FROM clock_timestamp() - g.opened_at)::float8 * 1000 AS opened_ago_ms,
+    extract(epoch FROM clock_timestamp() - g.sealed_at)::float8 * 1000 AS sealed_ago_ms, g.bytes::text AS bytes
+  FROM (VALUES ('ready'), ('claim'), ('done')) AS r(ring) CROSS JOIN LATERAL ${s}.ring_segments(r.ring) g
+  ORDER BY r.ring, g.generation`,
+);
+
+const rotate = sqlStatement('rotate_ring', (s) => `SELECT ${s}.rotate_ring($1::text, $2::bigint) AS blocker`);
+
+const prune = sqlStatement('prune_ring', (s) => `SELECT ${s}.prune_ring($1::text, $2::bigint) AS blocker`);
+
+/** Every generation that holds something, each ring's oldest first. */
+export async function listRingSegments(port: SqlPort, schema: SchemaName): Promise<RingSegment[]> {
+  const rows = await port.query<Row>(list(schema), []);
+  return rows.map((row) => ({
+    ring: row.ring,
+    generation: row.generation,
+    slot: row.slot,
+    openedAgoMs: row.opened_ago_ms,
+    sealedAgoMs: row.sealed_ago_ms ?? undefined,
+    bytes: Number(row.bytes),
+  }));
+}
+
+/** Seals the current generation. @returns what is in the way, undefined when it was done. */
+export async function rotateRing(
+  port: SqlPort,
+  schema: SchemaName,
+  { ring, generation }: RingSegment,
+): Promise<string | undefined> {
+  const [row] = await port.query<{ blocker: string | null }>(rotate(schema), [ring, generation]);
+  return row?.blocker ?? undefined;
+}
+
+/** Empties a sealed generation. @returns what is in the way, undefined when it was done. */
+export async function pruneRing(
+  port: SqlPort,
+  schema: SchemaName,
+  { ring, generation }: RingSegment,
+): Promise<string | undefined> {
+  const [row] = await port.query<{ blocker: string | null }>(prune(schema), [ring, generation]);
+  return row?.blocker ?? undefined;
+}
