@@ -3,7 +3,12 @@ import { InvalidOptionsError } from '../errors/index.js';
 import { DEFAULT_MAX_ARGS_BYTES, DEFAULT_QUEUE, type JobDefinition } from '../jobs/index.js';
 import { nameProblems, show, unknownKeyProblems } from '../jobs/job-options.rules.js';
 import { type SchemaName, schemaName } from '../storage/schema-name.js';
-import type { AwaModuleOptions, QueueOptions, RetentionOptions, WorkerOptions } from './awa-module.options.js';
+import type {
+  AwaModuleOptions,
+  QueueOptions,
+  RetentionOptions,
+  WorkerOptions,
+} from './awa-module.options.js';
 
 /** Worker settings with every default filled in. */
 export interface ResolvedWorkerOptions {

@@ -1,5 +1,6 @@
 import type { SchemaName } from '../../lib/storage/schema-name.js';
 import type { SchemaVersion } from '../schema-version.interface.js';
+import { cancelJobs } from './functions/cancel-jobs.js';
 import { claimJobs } from './functions/claim-jobs.js';
 import { claimWindow } from './functions/claim-window.js';
 import { closeAttempts } from './functions/close-attempts.js';
@@ -26,14 +27,16 @@ export const createAwa: SchemaVersion = {
     ...promoteDeferred(ident, channel),
     ...instances(ident),
     ...reading(ident),
+    ...cancelJobs(ident, channel),
   ],
   // Names only what up() made: the schema may hold other people's things. Functions refer to nothing that keeps them.
   down: ({ ident }: SchemaName) => [
     ...[
+      'cancel_jobs(bigint[], text)',
       'get_job(bigint)',
       'read_job(bigint)',
       'count_jobs(text)',
-      'ready_state(int, smallint, xid8, bigint)',
+      'newest_ready(bigint)',
       'claim_of(int, xid8, bigint)',
       'rescue_attempts(int)',
       'take_over_attempts(uuid, int[], bigint[], text, text, int)',

@@ -85,16 +85,16 @@ function queuePlane(s: string): string[] {
       // Finds a job by id, and is the backstop against one attempt becoming runnable twice.
       `CREATE UNIQUE INDEX ${child}_attempt ON ${s}.${child} (job_id, run_lease)`,
     ]),
-    // Says of a ready row that it must not be claimed.
+    // Says of a ready row that its job has ended, and not by a success. With a lane: before it was claimed, so no claim must take it.
     `CREATE TABLE ${s}.ready_tombstones (
       job_id bigint NOT NULL,
-      lane_id int NOT NULL,
+      lane_id int,
       run_lease int NOT NULL,
       ready_slot smallint NOT NULL
     ) PARTITION BY LIST (ready_slot)`,
     ...children(s, 'ready_tombstones', '', (child) => [
       `CREATE UNIQUE INDEX ${child}_attempt ON ${s}.${child} (job_id, run_lease)`,
-      `CREATE INDEX ${child}_lane ON ${s}.${child} (lane_id)`,
+      `CREATE INDEX ${child}_lane ON ${s}.${child} (lane_id) WHERE lane_id IS NOT NULL`,
     ]),
     // One row per flush, claim and ready slot: the jobs that ended well. Their bodies are in ready_entries.
     `CREATE TABLE ${s}.completion_batches (

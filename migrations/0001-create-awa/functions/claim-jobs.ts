@@ -30,6 +30,8 @@ DECLARE
   v_limit int;
   v_taken int;
   v_opened boolean;
+  v_tombstones boolean;
+  v_nothing boolean;
   v_seq bigint;
   v_prev pg_snapshot;
   v_cur pg_snapshot;
@@ -75,6 +77,8 @@ BEGIN
     v_slot := ${s}.current_slot('claim');
     v_claimed_at := clock_timestamp();
     v_opened := false;
+    v_nothing := true;
+    v_tombstones := EXISTS (SELECT FROM ${s}.ready_tombstones t WHERE t.lane_id = v_lane.lane_id);
 
     -- First what is left of the open window, then one new window, from its end to now.
     LOOP
@@ -97,6 +101,8 @@ BEGIN
           WHERE e.lane_id = v_lane.lane_id
             AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id)
             AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
+            AND (NOT v_tombstones OR NOT EXISTS (SELECT FROM ${s}.ready_tombstones t
+              WHERE t.ready_slot = e.ready_slot AND t.job_id = e.job_id AND t.run_lease = e.run_lease))
           ORDER BY e.enqueue_xid, e.job_id
           LIMIT v_limit
         ) r
@@ -120,11 +126,18 @@ BEGIN
       FROM taken t ORDER BY t.item;
 
       GET DIAGNOSTICS v_taken = ROW_COUNT;
+      v_nothing := v_nothing AND v_taken = 0;
       v_budget[v_lane.queue_no] := v_budget[v_lane.queue_no] - v_taken;
       EXIT WHEN v_taken = v_limit;
       v_seq := v_seq + sign(v_taken)::int;
       v_prev := NULL;
     END LOOP;
+
+    -- Only tombstones: a claim of nothing takes the cursor past them, so that they are walked over once.
+    IF v_nothing AND v_tombstones THEN
+      INSERT INTO ${s}.lease_claims (claim_seq, claimed_at, instance_id, lane_id, claim_slot, window_cur, job_ids, run_leases)
+      VALUES (v_seq + 1, v_claimed_at, p_instance_id, v_lane.lane_id, v_slot, v_cur, '{}', '{}');
+    END IF;
   END LOOP;
 END $awa$`,
 ];

@@ -140,6 +140,10 @@ BEGIN
     SELECT d.job_id, d.run_at, d.created_at, d.claimed_at, v_now, d.lane_id, d.attempt_after, d.lease,
       v_done_slot, d.max_attempts, d.state, d.kind, d.args, d.unique_key, d.payload_after
     FROM settled d WHERE d.state IN ('failed', 'cancelled')
+  ), buried AS (
+    -- Outlives the row in done_entries, if need be: without either, the job would look completed.
+    INSERT INTO ${s}.ready_tombstones (job_id, run_lease, ready_slot)
+    SELECT d.job_id, d.run_lease, d.ready_slot FROM settled d WHERE d.state IN ('failed', 'cancelled')
   ), released AS (
     INSERT INTO ${s}.ready_entries (job_id, run_at, created_at, lane_id, attempt, run_lease, ready_slot, max_attempts,
       kind, args, unique_key, payload)
