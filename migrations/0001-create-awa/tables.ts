@@ -45,7 +45,8 @@ function controlPlane(s: string): string[] {
     ...RINGS.map(
       ({ name }) => `INSERT INTO ${s}.ring_rotations (ring, generation, slot) VALUES ('${name}', 0, 0)`,
     ),
-    // One row per worker process. Only heartbeat_at is updated, and no index knows it, so updates stay HOT.
+    // One row per living worker process: one whose row is gone holds nothing any more. Only heartbeat_at is updated, and no
+    // index knows it, so updates stay HOT.
     `CREATE TABLE ${s}.runtime_instances (
       instance_id uuid PRIMARY KEY,
       hostname text NOT NULL,
@@ -54,8 +55,7 @@ function controlPlane(s: string): string[] {
       queues text[] NOT NULL,
       started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
       heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-      stale_after interval NOT NULL,
-      lost_at timestamptz
+      stale_after interval NOT NULL
     ) WITH (fillfactor = 50)`,
     `CREATE SEQUENCE ${s}.job_ids AS bigint`,
   ];

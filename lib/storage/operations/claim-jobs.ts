@@ -13,6 +13,15 @@ export interface ClaimRef {
   readonly claimSeq: string;
 }
 
+/** What a claim got. */
+export interface Claim {
+  readonly jobs: readonly ClaimedJob[];
+  /** Queues of which there is more to be had at once: the claim was cut for its size. */
+  readonly more: readonly string[];
+  /** Queues with jobs in lanes from which somebody else was claiming. */
+  readonly contended: readonly string[];
+}
+
 /** One claimed attempt, with all that its handler and its closing need. */
 export interface ClaimedJob {
   readonly claim: ClaimRef;
@@ -39,7 +48,8 @@ interface Row {
   readonly claim_seq: string;
   readonly item: number;
   readonly ready_slot: number;
-  readonly id: string;
+  /** Null in a row that is about a queue; `kind` says what, then. */
+  readonly id: string | null;
   readonly run_lease: number;
   readonly priority: number;
   readonly kind: string;
@@ -68,30 +78,35 @@ export async function claimJobs(
   schema: SchemaName,
   instanceId: string,
   limits: readonly ClaimLimit[],
-): Promise<ClaimedJob[]> {
+): Promise<Claim> {
   const rows = await port.query<Row>(statement(schema), [
     instanceId,
     limits.map(({ queue }) => queue),
     limits.map(({ limit }) => limit),
   ]);
   const claims = new Map<string, ClaimRef>();
-  return rows.map((row) => {
+  const jobs: ClaimedJob[] = [];
+  const about: Record<string, string[]> = {};
+  for (const row of rows) {
+    const queue = limits[row.queue_no - 1]?.queue ?? '';
+    if (row.id === null) {
+      (about[row.kind] ??= []).push(queue);
+      continue;
+    }
     const key = `${row.lane_id}:${row.claim_seq}`;
-    const claim = claims.get(key) ?? {
-      laneId: row.lane_id,
-      claimSeq: row.claim_seq,
-    };
+    const claim = claims.get(key) ?? { laneId: row.lane_id, claimSeq: row.claim_seq };
     claims.set(key, claim);
-    return toClaimedJob(row, claim, limits[row.queue_no - 1]?.queue ?? '');
-  });
+    jobs.push(toClaimedJob(row, row.id, claim, queue));
+  }
+  return { jobs, more: about['more'] ?? [], contended: about['contended'] ?? [] };
 }
 
-function toClaimedJob(row: Row, claim: ClaimRef, queue: string): ClaimedJob {
+function toClaimedJob(row: Row, jobId: string, claim: ClaimRef, queue: string): ClaimedJob {
   return {
     claim,
     item: row.item,
     readySlot: row.ready_slot,
-    jobId: row.id,
+    jobId,
     runLease: row.run_lease,
     queue,
     priority: row.priority,

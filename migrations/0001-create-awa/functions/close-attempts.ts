@@ -1,4 +1,4 @@
-import { PLAN_BY_INDEX } from './plan-settings.js';
+import { OWN_NAMES, PLAN_BY_INDEX } from './plan-settings.js';
 
 /**
  * Closing attempts. An attempt is an item of a claim, and it is open until a closure names it: the first closure wins,
@@ -7,6 +7,16 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  * Locks: the claim rows touched, FOR UPDATE, in (lane_id, claim_seq) order. A lock writes no new row version.
  */
 export const closeAttempts = (s: string, channel: string): string[] => [
+  // A statement has to see what was committed before it: under a snapshot of the transaction, two could win one attempt.
+  `CREATE FUNCTION ${s}.require_read_committed() RETURNS void LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'jobs can only be claimed, closed and cancelled under READ COMMITTED, not %',
+      upper(current_setting('transaction_isolation')) USING ERRCODE = 'AW002';
+  END IF;
+END $awa$`,
+
   // Locks the claims, wherever in the ring they lie now, and answers which items (by ordinal) are open for this (job_id, run_lease).
   `CREATE FUNCTION ${s}.lock_open_items(
   p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[]
@@ -14,6 +24,7 @@ export const closeAttempts = (s: string, channel: string): string[] => [
 ${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 BEGIN
+  PERFORM ${s}.require_read_committed();
   PERFORM FROM ${s}.lease_claims c
   JOIN (SELECT DISTINCT * FROM unnest(p_lane_ids, p_claim_seqs)) AS k(lane_id, claim_seq)
     ON c.lane_id = k.lane_id AND c.claim_seq = k.claim_seq
@@ -67,7 +78,7 @@ BEGIN
 END $awa$`,
 
   `CREATE FUNCTION ${s}.retry_delay(p_attempt int) RETURNS interval LANGUAGE sql VOLATILE AS $awa$
-  SELECT least(power(2, least(p_attempt, 30)) * (1 + random() * 0.25), 86400) * interval '1 second'
+  SELECT least(pg_catalog.power(2::double precision, least(p_attempt, 30)::double precision) * (1 + pg_catalog.random() * 0.25), 86400) * interval '1 second'
 $awa$`,
 
   // The one place that decides what becomes of an attempt that did not succeed, whoever reports it.
@@ -81,6 +92,11 @@ $awa$`,
     WHEN 'released' THEN 'available'
   END
 $awa$`,
+
+  `CREATE FUNCTION ${s}.unknown_outcome(p_outcome text) RETURNS text LANGUAGE plpgsql AS $awa$
+BEGIN
+  RAISE EXCEPTION '"%" is not an outcome of an attempt', p_outcome USING ERRCODE = 'invalid_parameter_value';
+END $awa$`,
 
   // The history keeps the newest 50 errors.
   `CREATE FUNCTION ${s}.append_error(p_payload jsonb, p_attempt int, p_error text, p_at timestamptz, p_terminal boolean)
@@ -117,13 +133,13 @@ BEGIN
     FROM ${s}.lock_open_items(p_lane_ids, p_claim_seqs, p_items, p_job_ids, p_run_leases) o
     JOIN ${s}.ready_entries e ON e.job_id = p_job_ids[o.ord] AND e.run_lease = p_run_leases[o.ord] - 1
   ), decided AS MATERIALIZED (
-    SELECT n.*, ${s}.state_after(n.outcome, n.attempt + 1, n.max_attempts) AS state,
+    SELECT n.*, coalesce(${s}.state_after(n.outcome, n.attempt + 1, n.max_attempts), ${s}.unknown_outcome(n.outcome)) AS state,
       CASE WHEN n.outcome IN ('snoozed', 'released', 'invalid') THEN n.attempt ELSE n.attempt + 1 END AS attempt_after,
       v_now + coalesce(p_delays_ms[n.ord] * interval '1 millisecond', ${s}.retry_delay(n.attempt + 1)) AS due_at
     FROM ended n
   ), settled AS MATERIALIZED (
     SELECT d.*, ${s}.append_error(d.payload, d.attempt + 1, p_errors[d.ord], v_now, d.state <> 'retryable') AS payload_after
-    FROM decided d WHERE d.state IS NOT NULL
+    FROM decided d
   ), closed AS (
     INSERT INTO ${s}.lease_claim_closures (claim_seq, closed_at, lane_id, claim_slot, outcome, items)
     SELECT d.claim_seq, v_now, d.lane_id, d.claim_slot, d.state, array_agg(d.item ORDER BY d.item)

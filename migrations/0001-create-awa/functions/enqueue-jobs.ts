@@ -1,4 +1,4 @@
-import { PLAN_BY_INDEX } from './plan-settings.js';
+import { OWN_NAMES, PLAN_BY_INDEX } from './plan-settings.js';
 
 /**
  * enqueue_jobs: inserts jobs in the caller's transaction, in the order given, and returns their ids in that order.
@@ -8,7 +8,8 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  * The wake-up is a NOTIFY with the queue's name: Postgres sends equal ones of a transaction once.
  */
 export const enqueueJobs = (s: string, channel: string): string[] => [
-  `CREATE FUNCTION ${s}.unknown_lane(p_queue text, p_priority int) RETURNS int LANGUAGE plpgsql AS $awa$
+  `CREATE FUNCTION ${s}.unknown_lane(p_queue text, p_priority int) RETURNS int LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 BEGIN
   RAISE EXCEPTION 'queue "%" with priority % is not registered', p_queue, p_priority
     USING ERRCODE = 'AW001', HINT = 'Register the queue first: register_queues(ARRAY[name]), or list it in the module options.';

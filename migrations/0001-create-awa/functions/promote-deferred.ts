@@ -5,18 +5,23 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  *
  * Any number of processes may call it at once: rows are taken FOR UPDATE SKIP LOCKED, through the (run_at, job_id) index.
  * Answers how many moved, and when the next one is due (NULL: nothing waits).
+ *
+ * p_since bounds the look from below: under a held-back vacuum horizon the index keeps an entry for every job that was ever
+ * promoted, and a look from the beginning would walk over them all. The caller looks from the beginning now and then (NULL),
+ * for a job that was due before it was committed.
  */
 export const promoteDeferred = (s: string, channel: string): string[] => [
-  `CREATE FUNCTION ${s}.promote_deferred(p_limit int) RETURNS TABLE (promoted int, next_run_at timestamptz) LANGUAGE plpgsql
+  `CREATE FUNCTION ${s}.promote_deferred(p_limit int, p_since timestamptz) RETURNS TABLE (promoted int, next_run_at timestamptz) LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 DECLARE
   v_now timestamptz := clock_timestamp();
   v_slot smallint := ${s}.current_slot('ready');
+  v_since timestamptz := coalesce(p_since, '-infinity');
   v_lanes int[];
 BEGIN
   -- An idle look takes no lock and writes nothing.
-  next_run_at := (SELECT d.run_at FROM ${s}.deferred_jobs d ORDER BY d.run_at LIMIT 1);
+  next_run_at := (SELECT d.run_at FROM ${s}.deferred_jobs d WHERE d.run_at >= v_since ORDER BY d.run_at LIMIT 1);
   promoted := 0;
   IF next_run_at > v_now OR next_run_at IS NULL THEN
     RETURN NEXT;
@@ -24,7 +29,7 @@ BEGIN
   END IF;
 
   WITH due AS MATERIALIZED (
-    SELECT d.job_id FROM ${s}.deferred_jobs d WHERE d.run_at <= v_now ORDER BY d.run_at, d.job_id
+    SELECT d.job_id FROM ${s}.deferred_jobs d WHERE d.run_at >= v_since AND d.run_at <= v_now ORDER BY d.run_at, d.job_id
     LIMIT p_limit FOR UPDATE SKIP LOCKED
   ), moved AS MATERIALIZED (
     DELETE FROM ${s}.deferred_jobs d USING due WHERE d.job_id = due.job_id RETURNING d.*
@@ -40,7 +45,7 @@ BEGIN
   PERFORM pg_notify('${channel}', q.queue)
   FROM (SELECT DISTINCT l.queue FROM ${s}.queue_lanes l WHERE l.lane_id = ANY (v_lanes)) q;
 
-  next_run_at := (SELECT d.run_at FROM ${s}.deferred_jobs d ORDER BY d.run_at LIMIT 1);
+  next_run_at := (SELECT d.run_at FROM ${s}.deferred_jobs d WHERE d.run_at >= v_since ORDER BY d.run_at LIMIT 1);
   RETURN NEXT;
 END $awa$`,
 ];

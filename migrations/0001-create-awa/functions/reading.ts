@@ -1,4 +1,4 @@
-import { PLAN_BY_INDEX } from './plan-settings.js';
+import { OWN_NAMES, PLAN_BY_INDEX } from './plan-settings.js';
 
 /** Reading jobs. A reading is of one snapshot, so a job that moves meanwhile is seen once and in one state. */
 export const reading = (s: string): string[] => [
@@ -112,7 +112,8 @@ $awa$`,
 RETURNS TABLE (
   job_id bigint, kind text, queue text, priority smallint, state text, attempt int, max_attempts int, run_lease int,
   run_at timestamptz, created_at timestamptz, attempted_at timestamptz, finalized_at timestamptz, args json, payload jsonb
-) LANGUAGE plpgsql AS $awa$
+) LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 BEGIN
   LOCK TABLE ${s}.ready_entries, ${s}.completion_batches, ${s}.ready_tombstones, ${s}.lease_claims,
     ${s}.lease_claim_closures, ${s}.done_entries IN ACCESS SHARE MODE;

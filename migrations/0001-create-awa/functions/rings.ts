@@ -1,5 +1,5 @@
 import { RINGS } from '../rings.js';
-import { PLAN_BY_INDEX } from './plan-settings.js';
+import { OWN_NAMES, PLAN_BY_INDEX } from './plan-settings.js';
 
 /**
  * Rotation and reclaim of the rings.
@@ -44,7 +44,8 @@ $awa$`,
   END
 $awa$`,
 
-  `CREATE FUNCTION ${s}.rotate_ring(p_ring text, p_generation bigint) RETURNS text LANGUAGE plpgsql AS $awa$
+  `CREATE FUNCTION ${s}.rotate_ring(p_ring text, p_generation bigint) RETURNS text LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 DECLARE
   v_current record;
   v_free smallint;
@@ -150,7 +151,8 @@ BEGIN
 END $awa$`,
 
   `CREATE FUNCTION ${s}.prune_ring(p_ring text, p_generation bigint, p_patience interval DEFAULT '20 ms')
-RETURNS text LANGUAGE plpgsql AS $awa$
+RETURNS text LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 DECLARE
   v_lock_timeout text := current_setting('lock_timeout');
   v_tables text[];
