@@ -1,5 +1,6 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { SchedulerRegistry } from '@nestjs/schedule';
+import { AWA_SCHEDULE } from '../options/tokens.js';
 import type { MaintenanceTask } from './maintenance-task.interface.js';
 
 /**
@@ -13,7 +14,7 @@ export class MaintenanceService {
   private readonly running = new Map<MaintenanceTask, Promise<void>>();
   private readonly failing = new Set<MaintenanceTask>();
 
-  constructor(private readonly registry: SchedulerRegistry) {}
+  constructor(@Inject(AWA_SCHEDULE) private readonly registry: SchedulerRegistry) {}
 
   start(tasks: readonly MaintenanceTask[]): void {
     for (const task of tasks) {

@@ -19,10 +19,11 @@ export class RescueTask implements MaintenanceTask {
   ) {}
 
   async run(): Promise<void> {
+    // Until nothing is left: a statement takes a few claims of each process, and those may hold one attempt each.
     let rescued: number;
     do {
       rescued = await rescueAttempts(this.port, this.schema, BATCH);
       if (rescued > 0) this.logger.warn(`took over ${rescued} attempt(s) of processes that are gone`);
-    } while (rescued >= BATCH);
+    } while (rescued > 0);
   }
 }

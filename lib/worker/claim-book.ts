@@ -15,6 +15,10 @@ export class ClaimBook {
     else this.open.delete(claim);
   }
 
+  get isEmpty(): boolean {
+    return this.open.size === 0;
+  }
+
   claims(): ClaimRef[] {
     return [...this.open.keys()];
   }

@@ -31,14 +31,15 @@ export interface ClaimerOptions {
 /**
  * Claims jobs for all queues of the process with one statement a turn, never more than there are free slots.
  *
- * Woken by a notification, by a slot that becomes free while more work is known to wait (the last claim filled its limit),
- * or by the poll.
+ * Woken by a notification, by a slot that becomes free in a queue where more is known to wait (its last claim took all
+ * that it could), or by the poll.
  */
 export class Claimer {
   private readonly logger = new Logger('Awa claimer');
   private readonly loop = new SupervisedLoop('claimer', () => this.turn());
   private stopping = false;
-  private moreWaiting = false;
+  /** Queues whose last claim took all that it could: more may wait, for the next slot that is freed. */
+  private readonly backlogged = new Set<string>();
   private idleTurns = 0;
   /** When to look for claims without an answer, in ms of the monotonic clock; the earliest first. */
   private recoveries: number[] = [];
@@ -61,34 +62,44 @@ export class Claimer {
     this.loop.wake();
   }
 
-  /** A slot is free again. */
-  slotFreed(): void {
-    if (this.moreWaiting) this.loop.wake();
+  /** A slot of the queue is free again. */
+  slotFreed(queue: string): void {
+    if (this.backlogged.has(queue)) this.loop.wake();
+  }
+
+  /** Whether the database may hold claims for this process that it does not know: one may even be committing still. */
+  get isUnsure(): boolean {
+    return this.recoveries.length > 0;
   }
 
   /** Resolves when no claim is under way and none will be. */
   async stop(): Promise<void> {
     this.stopping = true;
     await this.loop.stop();
+    // Nobody else will look for a while. Without a database it is left to the rescue of this instance.
+    if (this.isUnsure) await this.releaseUnknown().catch(() => undefined);
   }
 
   private async turn(): Promise<number> {
     await this.recover();
     if (this.options.isBlocked()) return this.options.pollIntervalMs;
     const limits = this.slots.free();
-    // Every slot is taken: the next that is freed wakes the loop.
-    this.moreWaiting = limits.length === 0;
-    if (this.moreWaiting) return this.nextRecoveryMs(Number.POSITIVE_INFINITY);
+    // Every slot is taken, and so every queue backlogged: the next slot that is freed wakes the loop.
+    if (limits.length === 0) return this.nextRecoveryMs(Number.POSITIVE_INFINITY);
 
     const jobs = await this.claim(limits);
     for (const job of jobs) {
       if (this.stopping) this.options.handBack(job);
       else this.options.run(job);
     }
-    this.moreWaiting = limits.some(({ queue, limit }) => count(jobs, queue) >= limit);
+    for (const { queue, limit } of limits) {
+      if (count(jobs, queue) >= limit) this.backlogged.add(queue);
+      else this.backlogged.delete(queue);
+    }
     if (jobs.length > 0) {
       this.idleTurns = 0;
-      return this.moreWaiting && this.slots.free().length > 0 ? 0 : this.options.pollIntervalMs;
+      const goOn = this.slots.free().some(({ queue }) => this.backlogged.has(queue));
+      return this.nextRecoveryMs(goOn ? 0 : this.options.pollIntervalMs);
     }
     this.idleTurns += 1;
     return this.nextRecoveryMs(this.options.pollIntervalMs * Math.min(this.idleTurns, MAX_IDLE_FACTOR));
@@ -107,18 +118,18 @@ export class Claimer {
     }
   }
 
-  /** Hands back what was claimed for this process by a statement whose answer never came. */
   private async recover(): Promise<void> {
     if (this.recoveries[0] === undefined || this.recoveries[0] > performance.now()) return;
-    const { schema } = this.database;
-    const released = await releaseUnknownClaims(
-      this.port,
-      schema,
-      this.options.instanceId(),
-      this.book.claims(),
-    );
-    if (released > 0) this.logger.warn(`handed back ${released} job(s) of a claim whose answer was lost`);
+    await this.releaseUnknown();
     this.recoveries.shift();
+  }
+
+  /** Hands back what was claimed for this process by a statement whose answer never came. */
+  private async releaseUnknown(): Promise<void> {
+    const { schema } = this.database;
+    const known = this.book.claims();
+    const released = await releaseUnknownClaims(this.port, schema, this.options.instanceId(), known);
+    if (released > 0) this.logger.warn(`handed back ${released} job(s) of a claim whose answer was lost`);
   }
 
   private nextRecoveryMs(otherwise: number): number {

@@ -112,7 +112,8 @@ export class WorkerRuntime {
     const lost = await this.batcher.stop();
     if (lost > 0) this.logger.error(`${lost} result(s) could not be stored: their jobs will run again`);
     await this.heartbeats.stop();
-    if (lost === 0)
+    // Whoever may still hold something must be missed, so that others take it over.
+    if (this.book.isEmpty && !this.claimer.isUnsure && this.instanceId !== '')
       await deregisterInstance(this.port, this.database.schema, this.instanceId).catch(() => undefined);
     await Promise.all([this.listener.stop(), this.client.close()]);
   }
@@ -131,7 +132,7 @@ export class WorkerRuntime {
     if (result === 'completed') this.batcher.complete(job);
     else this.batcher.settle({ job, ...result });
     this.slots.release(job.queue);
-    this.claimer.slotFreed();
+    this.claimer.slotFreed(job.queue);
   }
 
   private async waitForHandlers(): Promise<void> {

@@ -13,7 +13,7 @@ import { PromotionTask } from '../maintenance/promotion.task.js';
 import { ringPolicies } from '../maintenance/ring-policies.js';
 import { RingsTask } from '../maintenance/rings.task.js';
 import { RescueTask } from '../maintenance/rescue.task.js';
-import type { ResolvedAwaOptions } from '../options/resolve-options.js';
+import type { ResolvedAwaOptions, ResolvedWorkerOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
 import type { Database } from '../storage/connection/database.js';
 import { Executor } from './executor.js';
@@ -36,8 +36,29 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    const { worker, queueNames, jobs } = this.options;
+    const { worker } = this.options;
     if (worker === undefined) return;
+    try {
+      await this.start(worker);
+    } catch (error) {
+      // Boot has failed, and no shutdown hook will run.
+      await this.runtime?.drain();
+      await this.database.close();
+      throw error;
+    }
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.maintenance.stop();
+    await this.runtime?.stopClaiming();
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.runtime?.drain();
+  }
+
+  private async start(worker: ResolvedWorkerOptions): Promise<void> {
+    const { queueNames, jobs } = this.options;
     const registry = HandlerRegistry.build(this.explorer.explore(), queueNames, jobs);
     const runtime = new WorkerRuntime(this.database, worker, new Executor(registry, this.moduleRef), (inMs) =>
       promotion.expect(inMs),
@@ -49,14 +70,5 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
     this.runtime = runtime;
     await runtime.start();
     this.maintenance.start([promotion, rescue, rings]);
-  }
-
-  async onModuleDestroy(): Promise<void> {
-    await this.maintenance.stop();
-    await this.runtime?.stopClaiming();
-  }
-
-  async beforeApplicationShutdown(): Promise<void> {
-    await this.runtime?.drain();
   }
 }
