@@ -1,20 +1,22 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InvalidOptionsError } from '../errors/index.js';
 import type { JobDefinition } from '../jobs/index.js';
-import { payloadJson } from '../jobs/index.js';
+import { describeError, payloadJson } from '../jobs/index.js';
 import type { ResolvedAwaOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
 import type { Database } from '../storage/connection/database.js';
 import type { JobState } from '../storage/job-state.js';
+import { type CancelledJob, cancelJobs } from '../storage/operations/cancel-jobs.js';
 import { enqueueJobs, type NewJob } from '../storage/operations/enqueue-jobs.js';
 import { getJob } from '../storage/operations/get-job.js';
 import { countJobs } from '../storage/operations/queues.js';
+import { type CancelOptions, jobIdProblems, resolveCancel } from './cancel-options.js';
 import type { EnqueueOptions } from './enqueue-options.js';
-import { enqueuePort } from './enqueue-port.js';
 import { type JobSnapshot, toSnapshot } from './job-snapshot.js';
 import { QueueDirectory } from './queue-directory.js';
 import { resolveEnqueueOptions } from './resolve-enqueue-options.js';
 import { serializeArgs } from './serialize-args.js';
+import { transactionPort } from './transaction-options.js';
 import { validateArgs } from './validate-args.js';
 
 /** What an enqueue answers. @publicApi */
@@ -91,11 +93,40 @@ export class QueueService {
       const argsJson = await this.checkedJson(definition, args);
       jobs.push({ ...common, argsJson, payloadJson: payload });
     }
-    const transaction = connection === undefined ? undefined : enqueuePort(connection);
+    const transaction = connection === undefined ? undefined : transactionPort(connection);
     await this.queues.require(common.queue, transaction);
     if (jobs.length === 0) return [];
     const ids = await enqueueJobs(transaction ?? this.database.pool, this.database.schema, jobs);
     return ids.map((id) => ({ id }));
+  }
+
+  /**
+   * Cancels a job that has not ended. One that waits is never run. One that runs is over at once: its result will not count,
+   * and its handler's AbortSignal is aborted, in whichever process it runs.
+   *
+   * With `manager`, `queryRunner` or `client` it is part of that transaction, which must be READ COMMITTED. Until it ends,
+   * nobody claims from the lane (queue and priority) of a waiting job that it cancels: keep it short.
+   *
+   * @param id a decimal string, as `enqueue` gave it
+   * @param options.reason kept with the job; at most 8 KiB
+   * @throws InvalidOptionsError when the id cannot be one
+   * @example const { result } = await queue.cancelJob(id, { reason: 'the order was withdrawn' });
+   */
+  async cancelJob(id: string, options: CancelOptions = {}): Promise<CancelledJob> {
+    const [cancelled] = await this.cancelJobs([id], options);
+    return cancelled as CancelledJob;
+  }
+
+  /**
+   * Cancels several jobs; see {@link cancelJob}.
+   *
+   * @param ids ids that are named twice are answered once
+   * @returns in no particular order
+   */
+  async cancelJobs(ids: readonly string[], options: CancelOptions = {}): Promise<CancelledJob[]> {
+    const connection = resolveCancel(ids, options);
+    const port = connection === undefined ? this.database.pool : transactionPort(connection);
+    return cancelJobs(port, this.database.schema, ids, describeError(options.reason ?? 'cancelled'));
   }
 
   /**
@@ -105,11 +136,8 @@ export class QueueService {
    * @throws InvalidOptionsError when the id cannot be one
    */
   async getJob(id: string): Promise<JobSnapshot | null> {
-    if (!/^[1-9]\d{0,18}$/.test(id) || BigInt(id) > 9223372036854775807n) {
-      throw new InvalidOptionsError('getJob()', [
-        `id must be a decimal string such as "42", not ${JSON.stringify(id)}`,
-      ]);
-    }
+    const problems = jobIdProblems(id);
+    if (problems.length > 0) throw new InvalidOptionsError('getJob()', problems);
     const stored = await getJob(this.database.pool, this.database.schema, id);
     return stored === undefined ? null : toSnapshot(stored);
   }

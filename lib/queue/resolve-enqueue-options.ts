@@ -1,5 +1,4 @@
 import { types } from 'node:util';
-import type { EntityManager, QueryRunner } from 'typeorm';
 import { InvalidOptionsError } from '../errors/index.js';
 import { MAX_TAGS } from '../jobs/index.js';
 import type { JobDefinition, JobPriority } from '../jobs/index.js';
@@ -12,14 +11,9 @@ import {
   tagsProblems,
   unknownKeyProblems,
 } from '../jobs/job-options.rules.js';
-import type { EnqueueOptions, PgClientLike } from './enqueue-options.js';
+import type { EnqueueOptions } from './enqueue-options.js';
 import { serializeMetadata } from './serialize-metadata.js';
-
-/** Where an enqueue writes: the caller's own transaction, of one of three kinds. */
-export type EnqueueConnection =
-  | { readonly type: 'manager'; readonly manager: EntityManager }
-  | { readonly type: 'queryRunner'; readonly queryRunner: QueryRunner }
-  | { readonly type: 'client'; readonly client: PgClientLike };
+import { chooseConnection, type TransactionConnection } from './transaction-options.js';
 
 /** Limits that an application may configure. */
 export interface EnqueueLimits {
@@ -42,7 +36,7 @@ export interface ResolvedEnqueue {
   /** Those of the definition, then those of the enqueue, each once. */
   readonly tags: readonly string[];
   /** Undefined when the enqueue is to use a connection of its own. */
-  readonly connection: EnqueueConnection | undefined;
+  readonly connection: TransactionConnection | undefined;
 }
 
 // A record, so that the compiler complains when an option is missing here.
@@ -122,19 +116,4 @@ function mergeTags(
     );
   }
   return Object.freeze(all);
-}
-
-function chooseConnection(options: EnqueueOptions, problems: string[]): EnqueueConnection | undefined {
-  const given: EnqueueConnection[] = [];
-  const { manager, queryRunner, client } = options;
-  if (manager !== undefined) given.push({ type: 'manager', manager });
-  if (queryRunner !== undefined) given.push({ type: 'queryRunner', queryRunner });
-  if (client !== undefined) given.push({ type: 'client', client });
-  if (given.length > 1) problems.push('pass at most one of manager, queryRunner and client');
-  for (const [name, value] of Object.entries({ manager, queryRunner, client })) {
-    if (value !== undefined && typeof (value as { query?: unknown } | null)?.query !== 'function') {
-      problems.push(`${name} must be able to run queries, and ${show(value)} is not`);
-    }
-  }
-  return given[0];
 }

@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import type { Database } from '../storage/connection/database.js';
-import { claimJobs, type ClaimedJob, type ClaimLimit } from '../storage/operations/claim-jobs.js';
+import { type Claim, claimJobs, type ClaimedJob, type ClaimLimit } from '../storage/operations/claim-jobs.js';
 import { releaseUnknownClaims } from '../storage/operations/instances.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import type { ClaimBook } from './claim-book.js';
@@ -11,10 +11,13 @@ import { SupervisedLoop } from './supervised-loop.js';
 const MAX_IDLE_FACTOR = 10;
 
 /**
- * After a claim without an answer: when to look for what it may have claimed, in milliseconds. More than once, since the
- * server may commit it after the connection broke.
+ * How often to compare what the database has claimed for this process with what the process knows, in milliseconds; after a
+ * claim without an answer at once. Again and again, since the server may commit such a claim long after the connection broke.
  */
-const RECOVERY_DELAYS_MS = [0, 2_000, 10_000];
+const RECONCILE_INTERVAL_MS = 30_000;
+
+/** Somebody else was claiming from the lanes that have jobs: look again after so many milliseconds, and up to as many more. */
+const CONTENDED_RETRY_MS = 5;
 
 export interface ClaimerOptions {
   readonly pollIntervalMs: number;
@@ -41,8 +44,7 @@ export class Claimer {
   /** Queues whose last claim took all that it could: more may wait, for the next slot that is freed. */
   private readonly backlogged = new Set<string>();
   private idleTurns = 0;
-  /** When to look for claims without an answer, in ms of the monotonic clock; the earliest first. */
-  private recoveries: number[] = [];
+  private nextReconcileAt = performance.now() + RECONCILE_INTERVAL_MS;
 
   constructor(
     private readonly port: SqlPort,
@@ -67,74 +69,62 @@ export class Claimer {
     if (this.backlogged.has(queue)) this.loop.wake();
   }
 
-  /** Whether the database may hold claims for this process that it does not know: one may even be committing still. */
-  get isUnsure(): boolean {
-    return this.recoveries.length > 0;
-  }
-
   /** Resolves when no claim is under way and none will be. */
   async stop(): Promise<void> {
     this.stopping = true;
     await this.loop.stop();
-    // Nobody else will look for a while. Without a database it is left to the rescue of this instance.
-    if (this.isUnsure) await this.releaseUnknown().catch(() => undefined);
   }
 
   private async turn(): Promise<number> {
-    await this.recover();
+    await this.reconcile();
     if (this.options.isBlocked()) return this.options.pollIntervalMs;
     const limits = this.slots.free();
     // Every slot is taken, and so every queue backlogged: the next slot that is freed wakes the loop.
-    if (limits.length === 0) return this.nextRecoveryMs(Number.POSITIVE_INFINITY);
+    if (limits.length === 0) return this.untilReconcile(Number.POSITIVE_INFINITY);
 
-    const jobs = await this.claim(limits);
+    const { jobs, more, contended } = await this.claim(limits);
     for (const job of jobs) {
       if (this.stopping) this.options.handBack(job);
       else this.options.run(job);
     }
     for (const { queue, limit } of limits) {
-      if (count(jobs, queue) >= limit) this.backlogged.add(queue);
+      if (count(jobs, queue) >= limit || more.includes(queue)) this.backlogged.add(queue);
       else this.backlogged.delete(queue);
     }
-    if (jobs.length > 0) {
-      this.idleTurns = 0;
-      const goOn = this.slots.free().some(({ queue }) => this.backlogged.has(queue));
-      return this.nextRecoveryMs(goOn ? 0 : this.options.pollIntervalMs);
-    }
-    this.idleTurns += 1;
-    return this.nextRecoveryMs(this.options.pollIntervalMs * Math.min(this.idleTurns, MAX_IDLE_FACTOR));
+    this.idleTurns = jobs.length > 0 ? 0 : this.idleTurns + 1;
+    if (this.slots.free().some(({ queue }) => this.backlogged.has(queue))) return 0;
+    if (contended.length > 0) return CONTENDED_RETRY_MS * (1 + Math.random());
+    const factor = Math.min(Math.max(this.idleTurns, 1), MAX_IDLE_FACTOR);
+    return this.untilReconcile(this.options.pollIntervalMs * factor);
   }
 
-  private async claim(limits: readonly ClaimLimit[]): Promise<ClaimedJob[]> {
+  private async claim(limits: readonly ClaimLimit[]): Promise<Claim> {
     try {
-      const jobs = await claimJobs(this.port, this.database.schema, this.options.instanceId(), limits);
-      this.book.add(jobs);
-      for (const { queue } of jobs) this.slots.take(queue);
-      return jobs;
+      const claim = await claimJobs(this.port, this.database.schema, this.options.instanceId(), limits);
+      this.book.add(claim.jobs);
+      for (const { queue } of claim.jobs) this.slots.take(queue);
+      return claim;
     } catch (error) {
-      const now = performance.now();
-      this.recoveries = RECOVERY_DELAYS_MS.map((delay) => now + delay);
+      this.nextReconcileAt = performance.now();
       throw error;
     }
   }
 
-  private async recover(): Promise<void> {
-    if (this.recoveries[0] === undefined || this.recoveries[0] > performance.now()) return;
-    await this.releaseUnknown();
-    this.recoveries.shift();
-  }
-
-  /** Hands back what was claimed for this process by a statement whose answer never came. */
-  private async releaseUnknown(): Promise<void> {
+  /**
+   * Hands back what was claimed for this process by a statement whose answer never came. No claim is under way here, so
+   * every claim the database has is either in the book or such a one.
+   */
+  private async reconcile(): Promise<void> {
+    if (this.nextReconcileAt > performance.now()) return;
     const { schema } = this.database;
     const known = this.book.claims();
     const released = await releaseUnknownClaims(this.port, schema, this.options.instanceId(), known);
     if (released > 0) this.logger.warn(`handed back ${released} job(s) of a claim whose answer was lost`);
+    this.nextReconcileAt = performance.now() + RECONCILE_INTERVAL_MS;
   }
 
-  private nextRecoveryMs(otherwise: number): number {
-    const [next] = this.recoveries;
-    return next === undefined ? otherwise : Math.min(otherwise, Math.max(next - performance.now(), 1));
+  private untilReconcile(otherwise: number): number {
+    return Math.min(otherwise, Math.max(this.nextReconcileAt - performance.now(), 1));
   }
 }
 

@@ -130,5 +130,8 @@ function fromOutcome({ type, reason, delayMs }: JobOutcome): AttemptResult {
       return { outcome: 'error', error: reason ?? 'the handler asked for a retry', delayMs };
     case 'snooze':
       return { outcome: 'snoozed', error: undefined, delayMs };
+    default:
+      // Of another version of this package.
+      return { outcome: 'error', error: `unknown outcome "${String(type)}"`, delayMs: undefined };
   }
 }

@@ -64,6 +64,7 @@ export const createAwa: SchemaVersion = {
       'ring_segments(text)',
       'current_slot(text)',
       'unclaimed_ranges(int, pg_snapshot)',
+      'ranges_after(pg_snapshot, pg_snapshot, xid8, bigint, pg_snapshot)',
       'lane_cursor(int)',
       'cursor_covers(pg_snapshot, pg_snapshot, xid8, bigint, xid8, bigint)',
       'window_ranges(pg_snapshot, pg_snapshot, xid8, bigint)',

@@ -59,15 +59,16 @@ BEGIN
     FROM unnest(p_queues, p_limits) WITH ORDINALITY AS w(queue, max_jobs, queue_no)
     JOIN ${s}.queues q ON q.name = w.queue AND q.paused_at IS NULL
     JOIN ${s}.queue_lanes l ON l.queue = w.queue
-    WHERE w.max_jobs > 0 AND EXISTS (
-      SELECT FROM ${s}.unclaimed_ranges(l.lane_id, pg_current_snapshot()) g
+    CROSS JOIN LATERAL ${s}.lane_cursor(l.lane_id) k
+    WHERE w.max_jobs > 0 AND (pg_snapshot_xmax(k.window_cur) > pg_snapshot_xmax(pg_current_snapshot()) OR EXISTS (
+      SELECT FROM ${s}.ranges_after(k.window_prev, k.window_cur, k.pos_xid, k.pos_job_id, pg_current_snapshot()) g
       CROSS JOIN LATERAL (
         SELECT FROM ${s}.ready_entries e
         WHERE e.lane_id = l.lane_id
           AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
         LIMIT 1
       ) head
-    )
+    ))
     ORDER BY w.queue_no, l.priority, l.shard
   LOOP
     CONTINUE WHEN v_budget[v_lane.queue_no] <= 0;
