@@ -11,10 +11,11 @@ import { SupervisedLoop } from './supervised-loop.js';
 const MAX_IDLE_FACTOR = 10;
 
 /**
- * How often to compare what the database has claimed for this process with what the process knows, in milliseconds; after a
- * claim without an answer at once. Again and again, since the server may commit such a claim long after the connection broke.
+ * When to compare what the database has claimed for this process with what the process knows, in milliseconds: regularly, and
+ * after a claim without an answer at once and a few times more, since the server may commit it after the connection broke.
  */
 const RECONCILE_INTERVAL_MS = 30_000;
+const RECONCILE_AFTER_LOSS_MS = [0, 2_000, 8_000];
 
 /** Somebody else was claiming from the lanes that have jobs: look again after so many milliseconds, and up to as many more. */
 const CONTENDED_RETRY_MS = 5;
@@ -45,6 +46,8 @@ export class Claimer {
   private readonly backlogged = new Set<string>();
   private idleTurns = 0;
   private nextReconcileAt = performance.now() + RECONCILE_INTERVAL_MS;
+  /** Waiting times that remain after an answer was lost. */
+  private reconcileDelays: number[] = [];
 
   constructor(
     private readonly port: SqlPort,
@@ -73,6 +76,8 @@ export class Claimer {
   async stop(): Promise<void> {
     this.stopping = true;
     await this.loop.stop();
+    // Nobody else would hand it back untouched. Without a database it is left to the rescue.
+    if (this.reconcileDelays.length > 0) await this.reconcile(true).catch(() => undefined);
   }
 
   private async turn(): Promise<number> {
@@ -105,7 +110,8 @@ export class Claimer {
       for (const { queue } of claim.jobs) this.slots.take(queue);
       return claim;
     } catch (error) {
-      this.nextReconcileAt = performance.now();
+      this.reconcileDelays = [...RECONCILE_AFTER_LOSS_MS];
+      this.nextReconcileAt = 0;
       throw error;
     }
   }
@@ -114,13 +120,14 @@ export class Claimer {
    * Hands back what was claimed for this process by a statement whose answer never came. No claim is under way here, so
    * every claim the database has is either in the book or such a one.
    */
-  private async reconcile(): Promise<void> {
-    if (this.nextReconcileAt > performance.now()) return;
+  private async reconcile(now = false): Promise<void> {
+    if (!now && this.nextReconcileAt > performance.now()) return;
     const { schema } = this.database;
     const known = this.book.claims();
     const released = await releaseUnknownClaims(this.port, schema, this.options.instanceId(), known);
     if (released > 0) this.logger.warn(`handed back ${released} job(s) of a claim whose answer was lost`);
-    this.nextReconcileAt = performance.now() + RECONCILE_INTERVAL_MS;
+    this.reconcileDelays.shift();
+    this.nextReconcileAt = performance.now() + (this.reconcileDelays[0] ?? RECONCILE_INTERVAL_MS);
   }
 
   private untilReconcile(otherwise: number): number {

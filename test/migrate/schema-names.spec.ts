@@ -25,7 +25,7 @@ async function jobGoesThrough(port: SqlPort, schema: SchemaName): Promise<string
   await registerQueues(port, schema, ['q']);
   await registerInstance(port, schema, { instanceId, ...process });
   const [id = ''] = await enqueueJobs(port, schema, [newJob('q')]);
-  const claimed = await claimJobs(port, schema, instanceId, [{ queue: 'q', limit: 1 }]);
+  const { jobs: claimed } = await claimJobs(port, schema, instanceId, [{ queue: 'q', limit: 1 }]);
   await completeAttempts(port, schema, claimed);
   return (await getJob(port, schema, id))?.state;
 }

@@ -31,10 +31,10 @@ describe('the rescue of a dead process', () => {
     for (let claim = 0; claim < 150; claim++) {
       await database.query("SELECT FROM awa.claim_jobs($1, '{default}', '{1}')", [dead]);
     }
-    // Its server has been up for longer than the promise, which a test cannot wait for.
-    await database.query('UPDATE awa.runtime_instances SET lost_at = now() WHERE instance_id = $1', [dead]);
+    await database.query('DELETE FROM awa.runtime_instances WHERE instance_id = $1', [dead]);
 
-    await new RescueTask(new PgAdapter(await database.client()), schemaName(), 1_000).run();
+    const observer = { instanceId: randomUUID(), contactMs: 0 };
+    await new RescueTask(new PgAdapter(await database.client()), schemaName(), 1_000, observer).run();
     expect(await queue.countJobs('default')).toMatchObject({ running: 0, retryable: 150 });
   });
 });
