@@ -1,5 +1,5 @@
 import type { EntityManager, QueryRunner } from 'typeorm';
-import type { JobPriority, JsonValue } from '../jobs/index.js';
+import type { JobPriority, JsonValue, UniqueOptions } from '../jobs/index.js';
 
 /**
  * The part of a `pg` client that an enqueue needs; `Client`, `PoolClient` and anything alike have it.
@@ -41,6 +41,11 @@ export interface EnqueueOptions {
   readonly metadata?: Readonly<Record<string, JsonValue>>;
   /** Tags besides those of the definition: at most 20 together, each of 1 to 200 characters. */
   readonly tags?: readonly string[];
+  /**
+   * Enqueue only when no other job has the same key; replaces the definition's, and `false` switches it off.
+   * An enqueue of a unique job may wait for another transaction that enqueues the same key.
+   */
+  readonly unique?: UniqueOptions | false;
   /** Enqueue in the transaction of this TypeORM entity manager. */
   readonly manager?: EntityManager;
   /** Enqueue in the transaction of this TypeORM query runner. */

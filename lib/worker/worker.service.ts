@@ -13,6 +13,7 @@ import { PromotionTask } from '../maintenance/promotion.task.js';
 import { ringPolicies } from '../maintenance/ring-policies.js';
 import { RingsTask } from '../maintenance/rings.task.js';
 import { RescueTask } from '../maintenance/rescue.task.js';
+import { UniqueKeysTask } from '../maintenance/unique-keys.task.js';
 import type { ResolvedAwaOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
 import type { Database } from '../storage/connection/database.js';
@@ -48,7 +49,8 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
     const rings = new RingsTask(runtime.port, schema, ringPolicies(this.options.retention));
     this.runtime = runtime;
     await runtime.start();
-    this.maintenance.start([promotion, rescue, rings]);
+    const uniqueKeys = new UniqueKeysTask(runtime.port, schema);
+    this.maintenance.start([promotion, rescue, rings, uniqueKeys]);
   }
 
   async onModuleDestroy(): Promise<void> {

@@ -194,6 +194,7 @@ BEGIN
   ELSIF p_ring = 'claim' THEN
     PERFORM ${s}.carry_claims(v_slot, ${s}.current_slot('claim'));
   END IF;
+  PERFORM ${s}.drop_unique_records(p_ring, v_slot);
   FOREACH v_table IN ARRAY v_tables LOOP
     EXECUTE format('TRUNCATE ONLY ${s}.%I', v_table || '_' || v_slot);
   END LOOP;
