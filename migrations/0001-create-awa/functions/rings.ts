@@ -178,7 +178,8 @@ BEGIN
       EXECUTE format('LOCK TABLE ONLY ${s}.%I IN ACCESS EXCLUSIVE MODE', v_table || '_' || v_slot);
     END LOOP;
     PERFORM set_config('lock_timeout', v_lock_timeout, true);
-  EXCEPTION WHEN lock_not_available THEN
+  -- Another one pruning the same slot has read it too, and both want it alone: Postgres calls that a deadlock at once.
+  EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
     RETURN 'its tables are in use';
   END;
 
