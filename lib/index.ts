@@ -26,6 +26,8 @@ export {
   type RetryBackoff,
   type RetryPolicy,
   snooze,
+  UNIQUE_STATES,
+  type UniqueOptions,
 } from './jobs/index.js';
 export { checkSchemaVersion, type MigrationTarget, runMigrations } from './migrate/run-migrations.js';
 export type {

@@ -1,4 +1,4 @@
-import type { JobPriority, JsonValue } from '../jobs/index.js';
+import type { JobPriority, JsonValue, UniqueOptions } from '../jobs/index.js';
 import type { TransactionOptions } from './transaction-options.js';
 
 /**
@@ -32,4 +32,9 @@ export interface EnqueueOptions extends TransactionOptions {
   readonly metadata?: Readonly<Record<string, JsonValue>>;
   /** Tags besides those of the definition: at most 20 together, each of 1 to 200 characters. */
   readonly tags?: readonly string[];
+  /**
+   * Enqueue only when no other job has the same key; replaces the definition's, and `false` switches it off.
+   * An enqueue of a unique job may wait for another transaction that enqueues the same key.
+   */
+  readonly unique?: UniqueOptions | false;
 }

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { InvalidOptionsError } from '../errors/index.js';
-import { MAX_TAGS } from '../jobs/index.js';
-import type { JobDefinition, JobPriority } from '../jobs/index.js';
+import { frozenUnique, MAX_TAGS, uniqueProblems } from '../jobs/index.js';
+import type { JobDefinition, JobPriority, UniqueOptions } from '../jobs/index.js';
 import {
   delayProblems,
   maxAttemptsProblems,
@@ -35,6 +35,8 @@ export interface ResolvedEnqueue {
   readonly metadataJson: string | undefined;
   /** Those of the definition, then those of the enqueue, each once. */
   readonly tags: readonly string[];
+  /** Undefined when each enqueue makes a job. */
+  readonly unique: UniqueOptions | undefined;
   /** Undefined when the enqueue is to use a connection of its own. */
   readonly connection: TransactionConnection | undefined;
 }
@@ -48,6 +50,7 @@ const KNOWN_OPTIONS = Object.keys({
   delay: true,
   metadata: true,
   tags: true,
+  unique: true,
   manager: true,
   queryRunner: true,
   client: true,
@@ -67,7 +70,7 @@ export function resolveEnqueueOptions(
   options: EnqueueOptions = {},
   limits: EnqueueLimits = {},
 ): ResolvedEnqueue {
-  const { queue, priority, maxAttempts, runAt, delay, metadata, tags } = options;
+  const { queue, priority, maxAttempts, runAt, delay, metadata, tags, unique } = options;
   const problems = unknownKeyProblems('enqueue', options, KNOWN_OPTIONS);
   if (queue !== undefined) problems.push(...nameProblems('queue', queue));
   if (priority !== undefined) problems.push(...priorityProblems(priority));
@@ -75,6 +78,7 @@ export function resolveEnqueueOptions(
   if (runAt !== undefined) problems.push(...runAtProblems(runAt));
   if (delay !== undefined) problems.push(...delayProblems('delay', delay));
   if (runAt !== undefined && delay !== undefined) problems.push('pass either runAt or delay, not both');
+  if (unique !== undefined && unique !== false) problems.push(...uniqueProblems(unique));
   const allTags = mergeTags(definition.tags, tags, problems);
   const metadataJson = serializeMetadata(metadata, limits.maxMetadataBytes, problems);
   const connection = chooseConnection(options, problems);
@@ -90,8 +94,17 @@ export function resolveEnqueueOptions(
     delayMs: delay === undefined ? undefined : Math.round(delay),
     metadataJson,
     tags: allTags,
+    unique: resolveUnique(definition, unique),
     connection,
   };
+}
+
+function resolveUnique(
+  definition: JobDefinition,
+  unique: UniqueOptions | false | undefined,
+): UniqueOptions | undefined {
+  if (unique === undefined) return definition.unique;
+  return unique === false ? undefined : frozenUnique(unique);
 }
 
 function runAtProblems(value: unknown): string[] {

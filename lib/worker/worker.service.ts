@@ -13,6 +13,7 @@ import { PromotionTask } from '../maintenance/promotion.task.js';
 import { ringPolicies } from '../maintenance/ring-policies.js';
 import { RingsTask } from '../maintenance/rings.task.js';
 import { RescueTask } from '../maintenance/rescue.task.js';
+import { UniqueKeysTask } from '../maintenance/unique-keys.task.js';
 import type { ResolvedAwaOptions, ResolvedWorkerOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
 import type { Database } from '../storage/connection/database.js';
@@ -74,9 +75,10 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
     const promotion = new PromotionTask(port, schema, () => runtime.wake());
     const rescue = new RescueTask(port, schema, worker.heartbeatIntervalMs, runtime);
     const rings = new RingsTask(port, schema, ringPolicies(this.options.retention));
+    const uniqueKeys = new UniqueKeysTask(port, schema);
     this.runtime = runtime;
     await runtime.start();
-    this.maintenance.start([promotion, rescue, rings]);
+    this.maintenance.start([promotion, rescue, rings, uniqueKeys]);
   }
 
   /** A connection of its own: a long promotion or a prune that waits for a lock holds up no claim and no heartbeat. */

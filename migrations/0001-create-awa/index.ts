@@ -9,6 +9,7 @@ import { instances } from './functions/instances.js';
 import { promoteDeferred } from './functions/promote-deferred.js';
 import { reading } from './functions/reading.js';
 import { rings } from './functions/rings.js';
+import { uniqueKeys } from './functions/unique-keys.js';
 import { RINGS } from './rings.js';
 import { tables } from './tables.js';
 
@@ -22,6 +23,7 @@ export const createAwa: SchemaVersion = {
     ...claimWindow(ident),
     ...rings(ident),
     ...enqueueJobs(ident, channel),
+    ...uniqueKeys(ident),
     ...closeAttempts(ident, channel),
     ...claimJobs(ident),
     ...promoteDeferred(ident, channel),
@@ -48,11 +50,16 @@ export const createAwa: SchemaVersion = {
       'unknown_outcome(text)',
       'state_after(text, int, int)',
       'retry_delay(int)',
-      'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[])',
+      'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[], int[], bytea[])',
       'require_read_committed()',
       'lock_open_items(int[], bigint[], smallint[], bigint[], int[])',
       'claim_jobs(uuid, text[], int[])',
-      'enqueue_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[])',
+      'expire_unique_keys(int)',
+      'drop_unique_records(text, smallint)',
+      'end_unique_keys(bytea[], bigint[], text, smallint[])',
+      'enqueue_unique_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], bytea[], bigint[], text[])',
+      'take_unique_keys(bytea[], bigint[], text[], timestamptz[])',
+      'enqueue_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], bigint[], bytea[])',
       'unknown_lane(text, int)',
       'prune_ring(text, bigint, interval)',
       'carry_claims(smallint, smallint)',
@@ -72,6 +79,7 @@ export const createAwa: SchemaVersion = {
     ...[
       ...RINGS.flatMap((ring) => ring.tables),
       'deferred_jobs',
+      'job_unique_claims',
       'runtime_instances',
       'ring_prunes',
       'ring_rotations',

@@ -191,6 +191,28 @@ function executionPlane(s: string): string[] {
   ];
 }
 
+function uniqueness(s: string): string[] {
+  return [
+    /*
+     * Which job a unique key belongs to. held_after: the terminal states that hold the key as well. Of a job that has ended in
+     * one of them, record_ring and record_slot say where its record lies: the key goes with it, or when it expires.
+     */
+    `CREATE TABLE ${s}.job_unique_claims (
+      unique_key bytea PRIMARY KEY,
+      job_id bigint NOT NULL,
+      held_after text[] NOT NULL CHECK (held_after <@ '{completed,failed,cancelled}'),
+      expires_at timestamptz,
+      record_ring text,
+      record_slot smallint,
+      CHECK ((record_ring IS NULL) = (record_slot IS NULL))
+    )`,
+    `CREATE INDEX job_unique_claims_record ON ${s}.job_unique_claims (record_ring, record_slot)
+      WHERE record_slot IS NOT NULL AND expires_at IS NULL`,
+    `CREATE INDEX job_unique_claims_expiry ON ${s}.job_unique_claims (expires_at)
+      WHERE record_slot IS NOT NULL AND expires_at IS NOT NULL`,
+  ];
+}
+
 export function tables(s: string): string[] {
-  return [...controlPlane(s), ...queuePlane(s), ...executionPlane(s)];
+  return [...controlPlane(s), ...queuePlane(s), ...executionPlane(s), ...uniqueness(s)];
 }

@@ -40,6 +40,8 @@ export interface ClaimedJob {
   readonly claimedAt: Date;
   readonly argsJson: string;
   readonly payloadJson: string | null;
+  /** Hexadecimal; undefined for a job without. */
+  readonly uniqueKey: string | undefined;
 }
 
 interface Row {
@@ -60,6 +62,7 @@ interface Row {
   readonly claimed_at_ms: number;
   readonly args: string;
   readonly payload: string | null;
+  readonly unique_key: string | null;
 }
 
 // Text and numbers only: what comes back does not depend on type parsers an application may have changed.
@@ -68,7 +71,8 @@ const statement = sqlStatement(
   (s) => `SELECT c.queue_no, c.lane_id, c.claim_seq::text AS claim_seq, c.item, c.ready_slot,
     c.job_id::text AS id, c.run_lease, c.priority, c.kind, c.attempt, c.max_attempts,
     extract(epoch FROM c.run_at)::float8 * 1000 AS run_at_ms, extract(epoch FROM c.created_at)::float8 * 1000 AS created_at_ms,
-    extract(epoch FROM c.claimed_at)::float8 * 1000 AS claimed_at_ms, c.args::text AS args, c.payload::text AS payload
+    extract(epoch FROM c.claimed_at)::float8 * 1000 AS claimed_at_ms, c.args::text AS args, c.payload::text AS payload,
+    encode(c.unique_key, 'hex') AS unique_key
   FROM ${s}.claim_jobs($1::uuid, $2::text[], $3::int[]) c`,
 );
 
@@ -118,5 +122,6 @@ function toClaimedJob(row: Row, jobId: string, claim: ClaimRef, queue: string): 
     claimedAt: new Date(row.claimed_at_ms),
     argsJson: row.args,
     payloadJson: row.payload,
+    uniqueKey: row.unique_key ?? undefined,
   };
 }

@@ -20,6 +20,7 @@ DECLARE
   v_now timestamptz := clock_timestamp();
   v_left bigint[] := ARRAY(SELECT DISTINCT i FROM unnest(p_job_ids) AS i ORDER BY i);
   v_done bigint[];
+  v_keys bytea[];
   v_done_slot smallint := ${s}.current_slot('done');
   v_running record;
 BEGIN
@@ -36,7 +37,9 @@ BEGIN
         t.max_attempts, 'cancelled', t.kind, t.args, t.unique_key, ${s}.append_error(t.payload, t.attempt, p_reason, v_now, true)
       FROM taken t
     )
-    SELECT array_agg(t.job_id) INTO v_done FROM taken t;
+    SELECT array_agg(t.job_id), array_agg(t.unique_key) INTO v_done, v_keys FROM taken t;
+    PERFORM ${s}.end_unique_keys(v_keys, v_done, 'cancelled', array_fill(v_done_slot, ARRAY[cardinality(v_done)]))
+      WHERE array_remove(v_keys, NULL) <> '{}';
     RETURN QUERY SELECT i, 'cancelled', false FROM unnest(v_done) AS i;
     v_left := ARRAY(SELECT i FROM unnest(v_left) AS i WHERE i <> ALL (coalesce(v_done, '{}')) ORDER BY i);
 
@@ -58,7 +61,9 @@ BEGIN
         w.max_attempts, 'cancelled', w.kind, w.args, w.unique_key, ${s}.append_error(w.payload, w.attempt, p_reason, v_now, true)
       FROM waiting w
     )
-    SELECT array_agg(w.job_id) INTO v_done FROM waiting w;
+    SELECT array_agg(w.job_id), array_agg(w.unique_key) INTO v_done, v_keys FROM waiting w;
+    PERFORM ${s}.end_unique_keys(v_keys, v_done, 'cancelled', array_fill(v_done_slot, ARRAY[cardinality(v_done)]))
+      WHERE array_remove(v_keys, NULL) <> '{}';
     RETURN QUERY SELECT i, 'cancelled', false FROM unnest(v_done) AS i;
     v_left := ARRAY(SELECT i FROM unnest(v_left) AS i WHERE i <> ALL (coalesce(v_done, '{}')) ORDER BY i);
 

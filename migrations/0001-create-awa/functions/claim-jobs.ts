@@ -19,7 +19,7 @@ export const claimJobs = (s: string): string[] => [
 RETURNS TABLE (
   queue_no int, lane_id int, claim_seq bigint, claimed_at timestamptz, item smallint,
   job_id bigint, run_lease int, attempt int, max_attempts smallint, priority smallint, ready_slot smallint,
-  run_at timestamptz, created_at timestamptz, kind text, args json, payload jsonb
+  run_at timestamptz, created_at timestamptz, kind text, args json, unique_key bytea, payload jsonb
 ) LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
@@ -136,7 +136,7 @@ BEGIN
       )
       SELECT v_lane.queue_no, v_lane.lane_id, v_seq + 1, v_claimed_at, t.item,
         t.job_id, t.run_lease + 1, t.attempt + 1, t.max_attempts, v_lane.priority, t.ready_slot,
-        t.run_at, t.created_at, t.kind, t.args, t.payload
+        t.run_at, t.created_at, t.kind, t.args, t.unique_key, t.payload
       FROM taken t ORDER BY t.item;
 
       GET DIAGNOSTICS v_taken = ROW_COUNT;
@@ -161,7 +161,7 @@ BEGIN
   -- Rows without a job: of these queues there is more to be had, at once or when somebody else has done claiming.
   RETURN QUERY SELECT q, NULL::int, NULL::bigint, NULL::timestamptz, NULL::smallint, NULL::bigint, NULL::int, NULL::int,
     NULL::smallint, NULL::smallint, NULL::smallint, NULL::timestamptz, NULL::timestamptz,
-    CASE WHEN q = ANY (v_cut) THEN 'more' ELSE 'contended' END, NULL::json, NULL::jsonb
+    CASE WHEN q = ANY (v_cut) THEN 'more' ELSE 'contended' END, NULL::json, NULL::bytea, NULL::jsonb
   FROM (SELECT DISTINCT unnest(v_cut || v_contended)) AS u(q);
 END $awa$`,
 ];

@@ -4,6 +4,7 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  * promote_deferred: moves due jobs to the ready plane, oldest first, at most p_limit.
  *
  * Any number of processes may call it at once: rows are taken FOR UPDATE SKIP LOCKED, through the (run_at, job_id) index.
+ * A job whose unique key another one holds (somebody wrote to the tables) is cancelled instead.
  * Answers how many moved, and when the next one is due (NULL: nothing waits).
  *
  * p_since bounds the look from below: under a held-back vacuum horizon the index keeps an entry for every job that was ever
@@ -32,13 +33,21 @@ BEGIN
     SELECT d.job_id FROM ${s}.deferred_jobs d WHERE d.run_at >= v_since AND d.run_at <= v_now ORDER BY d.run_at, d.job_id
     LIMIT p_limit FOR UPDATE SKIP LOCKED
   ), moved AS MATERIALIZED (
-    DELETE FROM ${s}.deferred_jobs d USING due WHERE d.job_id = due.job_id RETURNING d.*
+    DELETE FROM ${s}.deferred_jobs d USING due WHERE d.job_id = due.job_id RETURNING d.*,
+      (SELECT c.job_id FROM ${s}.job_unique_claims c WHERE c.unique_key = d.unique_key AND c.job_id <> d.job_id) AS key_holder
   ), ready AS (
     INSERT INTO ${s}.ready_entries (job_id, run_at, created_at, lane_id, attempt, run_lease, ready_slot, max_attempts,
       kind, args, unique_key, payload)
     SELECT m.job_id, m.run_at, m.created_at, m.lane_id, m.attempt, m.run_lease, v_slot, m.max_attempts,
       m.kind, m.args, m.unique_key, m.payload
-    FROM moved m ORDER BY m.run_at, m.job_id
+    FROM moved m WHERE m.key_holder IS NULL ORDER BY m.run_at, m.job_id
+  ), cancelled AS (
+    INSERT INTO ${s}.done_entries (job_id, run_at, created_at, finalized_at, lane_id, attempt, run_lease,
+      done_slot, max_attempts, state, kind, args, unique_key, payload)
+    SELECT m.job_id, m.run_at, m.created_at, v_now, m.lane_id, m.attempt, m.run_lease,
+      ${s}.current_slot('done'), m.max_attempts, 'cancelled', m.kind, m.args, m.unique_key,
+      ${s}.append_error(m.payload, m.attempt, format('cancelled: job %s holds its unique key', m.key_holder), v_now, true)
+    FROM moved m WHERE m.key_holder IS NOT NULL
   )
   SELECT count(*)::int, array_agg(DISTINCT m.lane_id) INTO promoted, v_lanes FROM moved m;
 

@@ -180,7 +180,8 @@ BEGIN
       EXECUTE format('LOCK TABLE ONLY ${s}.%I IN ACCESS EXCLUSIVE MODE', v_table || '_' || v_slot);
     END LOOP;
     PERFORM set_config('lock_timeout', v_lock_timeout, true);
-  EXCEPTION WHEN lock_not_available THEN
+  -- Another one pruning the same slot has read it too, and both want it alone: Postgres calls that a deadlock at once.
+  EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
     RETURN 'its tables are in use';
   END;
 
@@ -196,6 +197,7 @@ BEGIN
   ELSIF p_ring = 'claim' THEN
     PERFORM ${s}.carry_claims(v_slot, ${s}.current_slot('claim'));
   END IF;
+  PERFORM ${s}.drop_unique_records(p_ring, v_slot);
   FOREACH v_table IN ARRAY v_tables LOOP
     EXECUTE format('TRUNCATE ONLY ${s}.%I', v_table || '_' || v_slot);
   END LOOP;
