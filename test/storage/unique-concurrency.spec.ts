@@ -68,8 +68,9 @@ describe('two transactions with one key', () => {
       [high, low].map((text) => u.job(text)),
     );
     await u.waiting(1);
-    const other = await openPort(database);
-    expect((await u.put(high, {}, other)).deduplicated).toBe(false);
+    const other = await database.client();
+    await other.query("SET lock_timeout = '200ms'");
+    expect((await u.put(high, {}, new PgAdapter(other))).deduplicated).toBe(false);
     await client.query('COMMIT');
     expect((await batch).map(({ deduplicated }) => deduplicated)).toEqual([true, true]);
     expect((await batch)[1]!.id).toBe(first.id);

@@ -160,6 +160,10 @@ DECLARE
   v_slot smallint;
   v_blocker text;
 BEGIN
+  -- One at a time, whatever the slot: a proof reads other slots than its own, so two who hold one each would wait for each other.
+  IF NOT pg_try_advisory_xact_lock(hashtextextended('${s}.prune_ring', 0)) THEN
+    RETURN 'somebody else is pruning';
+  END IF;
   SELECT g.slot INTO v_slot FROM ${s}.ring_segments(p_ring) g WHERE g.generation = p_generation AND g.sealed_at IS NOT NULL;
   IF NOT FOUND THEN
     RETURN 'not a sealed generation';
@@ -180,8 +184,7 @@ BEGIN
       EXECUTE format('LOCK TABLE ONLY ${s}.%I IN ACCESS EXCLUSIVE MODE', v_table || '_' || v_slot);
     END LOOP;
     PERFORM set_config('lock_timeout', v_lock_timeout, true);
-  -- Another one pruning the same slot has read it too, and both want it alone: Postgres calls that a deadlock at once.
-  EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+  EXCEPTION WHEN lock_not_available THEN
     RETURN 'its tables are in use';
   END;
 
