@@ -39,7 +39,7 @@ describe('app.close()', () => {
     const queue = app.get(QueueService);
     const { id } = await queue.enqueue(Ping, {});
     await jobIn('completed', queue, id);
-    expect(await sessions.names()).toEqual(expect.arrayContaining(['awa', 'awa listener', 'awa worker']));
+    await sessions.include('awa listener', 'awa worker');
 
     await Promise.all([app.close(), app.close()]);
     await expect(sessions.allGone()).resolves.toBeUndefined();

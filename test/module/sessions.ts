@@ -6,8 +6,10 @@ import type { TestDatabase } from '../support/test-database.js';
 export interface Sessions {
   /** Application names of the sessions in the database, sorted. */
   names(): Promise<string[]>;
-  /** Waits until exactly these are connected: a session that is closed counts until its backend process has ended. */
-  become(...expected: readonly string[]): Promise<void>;
+  /** Waits until these are connected, whoever else is. */
+  include(...expected: readonly string[]): Promise<void>;
+  /** Waits until nobody else is: a session that is closed counts until its backend process has ended. */
+  areOnly(...allowed: readonly string[]): Promise<void>;
   /** Waits until nobody is connected to the database. Much less than an idle pool keeps its connections. */
   allGone(): Promise<void>;
 }
@@ -27,10 +29,16 @@ export function useSessions(database: Pick<TestDatabase, 'url'>): Sessions {
   };
   return {
     names,
-    become: async (...expected) => {
-      await until(async () => (await names()).join() === expected.join(), {
-        what: `the sessions being ${expected.join()}`,
-      });
+    include: async (...expected) => {
+      const all = async () => {
+        const found = await names();
+        return expected.every((name) => found.includes(name));
+      };
+      await until(all, { what: `sessions named ${expected.join()}` });
+    },
+    areOnly: async (...allowed) => {
+      const none = async () => (await names()).every((name) => allowed.includes(name));
+      await until(none, { what: `the end of all sessions not named ${allowed.join()}`, timeoutMs: 3_000 });
     },
     allGone: async () => {
       await until(async () => (await names()).length === 0, {

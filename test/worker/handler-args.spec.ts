@@ -101,7 +101,7 @@ describe('what a handler gets', () => {
 
     // A process that knows it gets it when it is due, as the first attempt.
     const seen = deferred<Job<number>>();
-    await apps.start({ handlers: [handlerOf(Unknown, (known) => seen.resolve(known))] });
+    await apps.start({ handlers: [handlerOf(Unknown, (known) => known.id === id && seen.resolve(known))] });
     await database.query('UPDATE awa.deferred_jobs SET run_at = now() WHERE job_id = $1', [id]);
     await until(
       async () => {
