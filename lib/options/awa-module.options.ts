@@ -55,6 +55,11 @@ export interface AwaModuleOptions {
   readonly connectRetryMs?: number;
   /** The application's queues. Default: one, named `default`. */
   readonly queues?: Readonly<Record<string, QueueOptions>>;
+  /**
+   * Most processes that claim from one queue at a time while it is hot; 1 to 64. It limits who looks for work: with the number of
+   * processes it is off. Stored with this process's queues, for all processes; left out, it stays as it is stored: 4 at first.
+   */
+  readonly maxClaimers?: number;
   /** Definitions that must have a handler in this process; boot fails when one has not. */
   readonly jobs?: readonly JobDefinition[];
   /** Whether this process works on jobs, and how; `false` for one that only enqueues. Default `true`. */

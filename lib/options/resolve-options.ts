@@ -3,7 +3,12 @@ import { InvalidOptionsError } from '../errors/index.js';
 import { DEFAULT_MAX_ARGS_BYTES, DEFAULT_QUEUE, type JobDefinition } from '../jobs/index.js';
 import { nameProblems, show, unknownKeyProblems } from '../jobs/job-options.rules.js';
 import { type SchemaName, schemaName } from '../storage/schema-name.js';
-import type { AwaModuleOptions, QueueOptions, RetentionOptions, WorkerOptions } from './awa-module.options.js';
+import type {
+  AwaModuleOptions,
+  QueueOptions,
+  RetentionOptions,
+  WorkerOptions,
+} from './awa-module.options.js';
 
 /** Worker settings with every default filled in. */
 export interface ResolvedWorkerOptions {
@@ -23,6 +28,8 @@ export interface ResolvedAwaOptions {
   readonly migrate: 'run' | 'check' | 'off';
   readonly connectRetryMs: number;
   readonly queueNames: readonly string[];
+  /** Undefined: as it is stored. */
+  readonly maxClaimers: number | undefined;
   readonly jobs: readonly JobDefinition[];
   /** Undefined: this process does not work on jobs. */
   readonly worker: ResolvedWorkerOptions | undefined;
@@ -37,6 +44,7 @@ const OPTION_KEYS = Object.keys({
   migrate: true,
   connectRetryMs: true,
   queues: true,
+  maxClaimers: true,
   jobs: true,
   worker: true,
   retention: true,
@@ -81,6 +89,7 @@ export function resolveAwaOptions(options: AwaModuleOptions): ResolvedAwaOptions
     migrate,
     connectRetryMs: check.integer('connectRetryMs', options.connectRetryMs, 30_000, 0, 86_400_000),
     queueNames: Object.keys(queues),
+    maxClaimers: check.optionalInteger('maxClaimers', options.maxClaimers, 1, 64),
     jobs: options.jobs ?? [],
     worker: check.worker(options.worker ?? true, queues),
     retention: check.retention(options.retention ?? {}),
@@ -98,6 +107,10 @@ export function resolveAwaOptions(options: AwaModuleOptions): ResolvedAwaOptions
 
 class Checker {
   constructor(private readonly problems: string[]) {}
+
+  optionalInteger(label: string, value: number | undefined, least: number, most: number): number | undefined {
+    return value === undefined ? undefined : this.integer(label, value, least, least, most);
+  }
 
   integer(label: string, value: number | undefined, fallback: number, least: number, most: number): number {
     if (value === undefined) return fallback;

@@ -1,6 +1,11 @@
 import { Logger } from '@nestjs/common';
 import type { Database } from '../storage/connection/database.js';
-import { claimJobs, type ClaimedJob, type ClaimLimit } from '../storage/operations/claim-jobs.js';
+import {
+  type ClaimedJob,
+  type ClaimLimit,
+  claimRound,
+  type ClaimRound,
+} from '../storage/operations/claim-jobs.js';
 import { releaseUnknownClaims } from '../storage/operations/instances.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import type { ClaimBook } from './claim-book.js';
@@ -80,7 +85,7 @@ export class Claimer {
     this.moreWaiting = limits.length === 0;
     if (this.moreWaiting) return this.nextRecoveryMs(Number.POSITIVE_INFINITY);
 
-    const jobs = await this.claim(limits);
+    const { jobs, refused } = await this.claim(limits);
     for (const job of jobs) {
       if (this.stopping) this.options.handBack(job);
       else this.options.run(job);
@@ -90,16 +95,17 @@ export class Claimer {
       this.idleTurns = 0;
       return this.moreWaiting && this.slots.free().length > 0 ? 0 : this.options.pollIntervalMs;
     }
-    this.idleTurns += 1;
+    // Work that others claim now may be ours at the next look: not a reason to look less often.
+    this.idleTurns = refused.length > 0 ? 1 : this.idleTurns + 1;
     return this.nextRecoveryMs(this.options.pollIntervalMs * Math.min(this.idleTurns, MAX_IDLE_FACTOR));
   }
 
-  private async claim(limits: readonly ClaimLimit[]): Promise<ClaimedJob[]> {
+  private async claim(limits: readonly ClaimLimit[]): Promise<ClaimRound> {
     try {
-      const jobs = await claimJobs(this.port, this.database.schema, this.options.instanceId(), limits);
-      this.book.add(jobs);
-      for (const { queue } of jobs) this.slots.take(queue);
-      return jobs;
+      const round = await claimRound(this.port, this.database.schema, this.options.instanceId(), limits);
+      this.book.add(round.jobs);
+      for (const { queue } of round.jobs) this.slots.take(queue);
+      return round;
     } catch (error) {
       const now = performance.now();
       this.recoveries = RECOVERY_DELAYS_MS.map((delay) => now + delay);

@@ -1,5 +1,6 @@
 import type { SchemaName } from '../../lib/storage/schema-name.js';
 import type { SchemaVersion } from '../schema-version.interface.js';
+import { boundedClaimers } from './functions/bounded-claimers.js';
 import { claimJobs } from './functions/claim-jobs.js';
 import { claimWindow } from './functions/claim-window.js';
 import { closeAttempts } from './functions/close-attempts.js';
@@ -21,6 +22,7 @@ export const createAwa: SchemaVersion = {
     ...claimWindow(ident),
     ...rings(ident),
     ...enqueueJobs(ident, channel),
+    ...boundedClaimers(ident),
     ...claimJobs(ident),
     ...closeAttempts(ident, channel),
     ...promoteDeferred(ident, channel),
@@ -38,7 +40,7 @@ export const createAwa: SchemaVersion = {
       'rescue_attempts(int)',
       'take_over_attempts(uuid, int[], bigint[], text, text, int)',
       'heartbeat(uuid)',
-      'register_queues(text[])',
+      'register_queues(text[], int[])',
       'promote_deferred(int)',
       'settle_attempts(int[], bigint[], smallint[], bigint[], int[], text[], text[], double precision[])',
       'append_error(jsonb, int, text, timestamptz, boolean)',
@@ -47,6 +49,12 @@ export const createAwa: SchemaVersion = {
       'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[])',
       'lock_open_items(int[], bigint[], smallint[], bigint[], int[])',
       'claim_jobs(uuid, text[], int[])',
+      'mark_claimer(uuid, text)',
+      'claimer_gate(uuid, text)',
+      'acquire_claimer(uuid, text)',
+      'refresh_claimer_state(text)',
+      'backlog_up_to(text, int)',
+      'next_claimer_target(int, int, int)',
       'enqueue_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[])',
       'unknown_lane(text, int)',
       'prune_ring(text, bigint, interval)',
@@ -69,6 +77,8 @@ export const createAwa: SchemaVersion = {
       'runtime_instances',
       'ring_prunes',
       'ring_rotations',
+      'queue_claimer_leases',
+      'queue_claimer_state',
       'queue_claim_heads',
       'queue_lanes',
       'queues',

@@ -33,6 +33,18 @@ export interface ClaimedJob {
   readonly payloadJson: string | null;
 }
 
+/** What one look at the queues brought. */
+export interface ClaimRound {
+  readonly jobs: ClaimedJob[];
+  /** Queues with work that only others may claim now: to be asked again soon. */
+  readonly refused: string[];
+}
+
+interface Refusal {
+  readonly queue_no: number;
+  readonly id: null;
+}
+
 interface Row {
   readonly queue_no: number;
   readonly lane_id: number;
@@ -69,13 +81,24 @@ export async function claimJobs(
   instanceId: string,
   limits: readonly ClaimLimit[],
 ): Promise<ClaimedJob[]> {
-  const rows = await port.query<Row>(statement(schema), [
+  return (await claimRound(port, schema, instanceId, limits)).jobs;
+}
+
+/** As {@link claimJobs}, and tells which queues refused this process. */
+export async function claimRound(
+  port: SqlPort,
+  schema: SchemaName,
+  instanceId: string,
+  limits: readonly ClaimLimit[],
+): Promise<ClaimRound> {
+  const answer = await port.query<Row | Refusal>(statement(schema), [
     instanceId,
     limits.map(({ queue }) => queue),
     limits.map(({ limit }) => limit),
   ]);
+  const rows = answer.filter((row): row is Row => row.id !== null);
   const claims = new Map<string, ClaimRef>();
-  return rows.map((row) => {
+  const jobs = rows.map((row) => {
     const key = `${row.lane_id}:${row.claim_seq}`;
     const claim = claims.get(key) ?? {
       laneId: row.lane_id,
@@ -84,6 +107,10 @@ export async function claimJobs(
     claims.set(key, claim);
     return toClaimedJob(row, claim, limits[row.queue_no - 1]?.queue ?? '');
   });
+  const refused = answer
+    .filter(({ id }) => id === null)
+    .map(({ queue_no: queueNo }) => limits[queueNo - 1]?.queue ?? '');
+  return { jobs, refused };
 }
 
 function toClaimedJob(row: Row, claim: ClaimRef, queue: string): ClaimedJob {

@@ -3,12 +3,13 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
 /**
  * claim_jobs: hands waiting jobs of several queues to one instance, at most p_limits[i] of p_queues[i].
  *
- * Per lane that has something to claim, most urgent first:
+ * A hot queue is claimed from by those only whom the claimer gate admits (bounded-claimers.ts). Per lane that has something to
+ * claim, most urgent first:
  *   1. lock the lane's claim head, SKIP LOCKED: somebody else is claiming from this lane, go on to another;
  *   2. in a new statement, so that it sees what the lock's last holder committed, read the lane's cursor;
  *   3. read the next rows of the open window, or open a new one;
  *   4. insert one lease_claims row: the attempts and the cursor after them.
- * Nothing is updated, and a call that finds nothing writes nothing. Lane locks are held until the call commits; they are
+ * Nothing of a job or lane is updated, and a call that finds nothing writes nothing. Lane locks are held until the call commits; they are
  * never waited for, so their order does not matter.
  *
  * Step 3 reads lane_id, (enqueue_xid, job_id) ranges of each child's _lane index and stops at the limit: its cost
@@ -27,6 +28,8 @@ DECLARE
   c_max_items CONSTANT int := 512;  -- a claim row stays within a page
   v_budget int[] := p_limits;
   v_lane record;
+  v_queue_no int := 0;
+  v_gate record;
   v_limit int;
   v_taken int;
   v_opened boolean;
@@ -51,7 +54,7 @@ BEGIN
   END IF;
 
   FOR v_lane IN
-    SELECT w.queue_no::int AS queue_no, l.lane_id, l.priority
+    SELECT w.queue_no::int AS queue_no, w.queue, l.lane_id, l.priority
     FROM unnest(p_queues, p_limits) WITH ORDINALITY AS w(queue, max_jobs, queue_no)
     JOIN ${s}.queues q ON q.name = w.queue AND q.paused_at IS NULL
     JOIN ${s}.queue_lanes l ON l.queue = w.queue
@@ -67,6 +70,16 @@ BEGIN
     ORDER BY w.queue_no, l.priority, l.shard
   LOOP
     CONTINUE WHEN v_budget[v_lane.queue_no] <= 0;
+    IF v_lane.queue_no <> v_queue_no THEN
+      v_queue_no := v_lane.queue_no;
+      SELECT * INTO v_gate FROM ${s}.claimer_gate(p_instance_id, v_lane.queue);
+      IF NOT v_gate.admitted THEN
+        -- The one row without a job says: there is work, and others claim it.
+        queue_no := v_lane.queue_no;
+        RETURN NEXT;
+      END IF;
+    END IF;
+    CONTINUE WHEN NOT v_gate.admitted;
     PERFORM FROM ${s}.queue_claim_heads h WHERE h.lane_id = v_lane.lane_id FOR UPDATE SKIP LOCKED;
     CONTINUE WHEN NOT FOUND;
 
@@ -121,6 +134,10 @@ BEGIN
 
       GET DIAGNOSTICS v_taken = ROW_COUNT;
       v_budget[v_lane.queue_no] := v_budget[v_lane.queue_no] - v_taken;
+      IF v_taken > 0 AND v_gate.mark_due THEN
+        PERFORM ${s}.mark_claimer(p_instance_id, v_lane.queue);
+        v_gate.mark_due := false;
+      END IF;
       EXIT WHEN v_taken = v_limit;
       v_seq := v_seq + sign(v_taken)::int;
       v_prev := NULL;

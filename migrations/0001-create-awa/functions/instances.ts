@@ -4,9 +4,19 @@
  */
 export const instances = (s: string): string[] => [
   // Lanes are made here, ahead of the first job, so that no enqueuing transaction ever makes (and waits for) one.
-  `CREATE FUNCTION ${s}.register_queues(p_queues text[]) RETURNS void LANGUAGE plpgsql AS $awa$
+  // A setting that is NULL stays as it is stored. Rows are locked in the order of the names.
+  `CREATE FUNCTION ${s}.register_queues(p_queues text[], p_max_claimers int[] DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $awa$
+DECLARE
+  v_given record;
 BEGIN
   INSERT INTO ${s}.queues (name) SELECT DISTINCT q FROM unnest(p_queues) AS q ORDER BY q ON CONFLICT DO NOTHING;
+  INSERT INTO ${s}.queue_claimer_state (queue) SELECT DISTINCT q FROM unnest(p_queues) AS q ORDER BY q ON CONFLICT DO NOTHING;
+  FOR v_given IN
+    SELECT * FROM unnest(p_queues, p_max_claimers) AS g(name, max_claimers) ORDER BY g.name
+  LOOP
+    UPDATE ${s}.queues q SET max_claimers = coalesce(v_given.max_claimers, q.max_claimers)
+    WHERE q.name = v_given.name AND v_given.max_claimers <> q.max_claimers;
+  END LOOP;
   INSERT INTO ${s}.queue_lanes (queue, priority)
   SELECT DISTINCT q, p FROM unnest(p_queues) AS q CROSS JOIN generate_series(1, 4) AS p
   WHERE NOT EXISTS (SELECT FROM ${s}.queue_lanes l WHERE l.queue = q AND l.priority = p AND l.shard = 0)
