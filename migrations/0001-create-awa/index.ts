@@ -7,6 +7,7 @@ import { closeAttempts } from './functions/close-attempts.js';
 import { enqueueJobs } from './functions/enqueue-jobs.js';
 import { instances } from './functions/instances.js';
 import { promoteDeferred } from './functions/promote-deferred.js';
+import { queueAdmin } from './functions/queue-admin.js';
 import { reading } from './functions/reading.js';
 import { rings } from './functions/rings.js';
 import { RINGS } from './rings.js';
@@ -26,6 +27,7 @@ export const createAwa: SchemaVersion = {
     ...claimJobs(ident),
     ...closeAttempts(ident, channel),
     ...promoteDeferred(ident, channel),
+    ...queueAdmin(ident, channel),
     ...instances(ident),
     ...reading(ident),
   ],
@@ -38,6 +40,10 @@ export const createAwa: SchemaVersion = {
       'ready_state(int, smallint, xid8, bigint)',
       'claim_of(int, xid8, bigint)',
       'rescue_attempts(int)',
+      'drain_deferred(text, text, int)',
+      'drain_ready(uuid, text, text, int)',
+      'resume_queue(text)',
+      'pause_queue(text, text, text)',
       'take_over_attempts(uuid, int[], bigint[], text, text, int)',
       'heartbeat(uuid)',
       'register_queues(text[], int[])',
@@ -48,9 +54,9 @@ export const createAwa: SchemaVersion = {
       'retry_delay(int)',
       'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[])',
       'lock_open_items(int[], bigint[], smallint[], bigint[], int[])',
-      'claim_jobs(uuid, text[], int[])',
+      'claim_jobs(uuid, text[], int[], boolean)',
       'mark_claimer(uuid, text)',
-      'claimer_gate(uuid, text)',
+      'claimer_gate(uuid, text, boolean)',
       'acquire_claimer(uuid, text)',
       'refresh_claimer_state(text)',
       'backlog_up_to(text, int)',

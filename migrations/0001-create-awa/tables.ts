@@ -15,6 +15,8 @@ function controlPlane(s: string): string[] {
     `CREATE TABLE ${s}.queues (
       name text PRIMARY KEY CHECK (char_length(name) BETWEEN 1 AND 200),
       paused_at timestamptz,
+      pause_reason text,
+      paused_by text,
       max_claimers smallint NOT NULL DEFAULT 4 CHECK (max_claimers BETWEEN 1 AND 64),
       created_at timestamptz NOT NULL DEFAULT now()
     )`,

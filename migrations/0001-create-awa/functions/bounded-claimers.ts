@@ -107,7 +107,7 @@ END $awa$`,
    * May this instance claim from the queue now? mark_due: it holds a slot, and its mark is half worn out: after a claim
    * that took something, mark_claimer() renews it, before anybody else may take the slot over.
    */
-  `CREATE FUNCTION ${s}.claimer_gate(p_instance_id uuid, p_queue text, OUT admitted boolean, OUT mark_due boolean)
+  `CREATE FUNCTION ${s}.claimer_gate(p_instance_id uuid, p_queue text, p_open boolean, OUT admitted boolean, OUT mark_due boolean)
 LANGUAGE plpgsql AS $awa$
 DECLARE
   v_now timestamptz := clock_timestamp();
@@ -116,6 +116,9 @@ DECLARE
 BEGIN
   admitted := true;
   mark_due := false;
+  IF p_open THEN
+    RETURN;
+  END IF;
   SELECT c.hot, c.refreshed_at <= v_now - interval '500 ms' INTO v_hot, v_old
   FROM ${s}.queue_claimer_state c WHERE c.queue = p_queue;
   IF v_old THEN

@@ -9,6 +9,7 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  *   2. in a new statement, so that it sees what the lock's last holder committed, read the lane's cursor;
  *   3. read the next rows of the open window, or open a new one;
  *   4. insert one lease_claims row: the attempts and the cursor after them.
+ * p_drain: for an administrator, who goes past pauses and gates.
  * Nothing of a job or lane is updated, and a call that finds nothing writes nothing. Lane locks are held until the call commits; they are
  * never waited for, so their order does not matter.
  *
@@ -16,7 +17,7 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  * depends on the number of rows taken, not on the number waiting.
  */
 export const claimJobs = (s: string): string[] => [
-  `CREATE FUNCTION ${s}.claim_jobs(p_instance_id uuid, p_queues text[], p_limits int[])
+  `CREATE FUNCTION ${s}.claim_jobs(p_instance_id uuid, p_queues text[], p_limits int[], p_drain boolean DEFAULT false)
 RETURNS TABLE (
   queue_no int, lane_id int, claim_seq bigint, claimed_at timestamptz, item smallint,
   job_id bigint, run_lease int, attempt int, max_attempts smallint, priority smallint, ready_slot smallint,
@@ -56,7 +57,7 @@ BEGIN
   FOR v_lane IN
     SELECT w.queue_no::int AS queue_no, w.queue, l.lane_id, l.priority
     FROM unnest(p_queues, p_limits) WITH ORDINALITY AS w(queue, max_jobs, queue_no)
-    JOIN ${s}.queues q ON q.name = w.queue AND q.paused_at IS NULL
+    JOIN ${s}.queues q ON q.name = w.queue AND (q.paused_at IS NULL OR p_drain)
     JOIN ${s}.queue_lanes l ON l.queue = w.queue
     WHERE w.max_jobs > 0 AND EXISTS (
       SELECT FROM ${s}.unclaimed_ranges(l.lane_id, pg_current_snapshot()) g
@@ -72,7 +73,7 @@ BEGIN
     CONTINUE WHEN v_budget[v_lane.queue_no] <= 0;
     IF v_lane.queue_no <> v_queue_no THEN
       v_queue_no := v_lane.queue_no;
-      SELECT * INTO v_gate FROM ${s}.claimer_gate(p_instance_id, v_lane.queue);
+      SELECT * INTO v_gate FROM ${s}.claimer_gate(p_instance_id, v_lane.queue, p_drain);
       IF NOT v_gate.admitted THEN
         -- The one row without a job says: there is work, and others claim it.
         queue_no := v_lane.queue_no;

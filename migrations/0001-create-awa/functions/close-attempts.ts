@@ -77,6 +77,7 @@ $awa$`,
     WHEN 'failed' THEN 'failed'
     WHEN 'invalid' THEN 'failed'
     WHEN 'cancelled' THEN 'cancelled'
+    WHEN 'drained' THEN 'cancelled'
     WHEN 'snoozed' THEN 'scheduled'
     WHEN 'released' THEN 'available'
   END
@@ -96,7 +97,7 @@ $awa$`,
 
   /*
    * Everything but success. Outcomes: error (retried while attempts are left), failed (terminal), invalid (failed, the
-   * attempt does not count), cancelled, snoozed and released (the attempt is given back; released work is available at once). A retry without a delay takes retry_delay.
+   * attempt does not count), cancelled, drained (cancelled before it ran: the attempt does not count), snoozed and released (the attempt is given back; released work is available at once). A retry without a delay takes retry_delay.
    * Answers each item's new state; an item that is not in the answer was stale.
    */
   `CREATE FUNCTION ${s}.settle_attempts(
@@ -118,7 +119,7 @@ BEGIN
     JOIN ${s}.ready_entries e ON e.job_id = p_job_ids[o.ord] AND e.run_lease = p_run_leases[o.ord] - 1
   ), decided AS MATERIALIZED (
     SELECT n.*, ${s}.state_after(n.outcome, n.attempt + 1, n.max_attempts) AS state,
-      CASE WHEN n.outcome IN ('snoozed', 'released', 'invalid') THEN n.attempt ELSE n.attempt + 1 END AS attempt_after,
+      CASE WHEN n.outcome IN ('snoozed', 'released', 'invalid', 'drained') THEN n.attempt ELSE n.attempt + 1 END AS attempt_after,
       v_now + coalesce(p_delays_ms[n.ord] * interval '1 millisecond', ${s}.retry_delay(n.attempt + 1)) AS due_at
     FROM ended n
   ), settled AS MATERIALIZED (
