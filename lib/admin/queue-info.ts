@@ -16,6 +16,10 @@ export interface QueueInfo {
   readonly pausedAt: Date | undefined;
   readonly pauseReason: string | undefined;
   readonly pausedBy: string | undefined;
+  /** Milliseconds of waiting that make a job more urgent by one priority; 0: it never becomes so. */
+  readonly aging: number;
+  /** Enqueues go to so many shards. */
+  readonly shards: number;
   /** Most processes that claim from it at a time while it is hot. */
   readonly maxClaimers: number;
   /** How many do now. */

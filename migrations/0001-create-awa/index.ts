@@ -6,10 +6,12 @@ import { claimWindow } from './functions/claim-window.js';
 import { closeAttempts } from './functions/close-attempts.js';
 import { enqueueJobs } from './functions/enqueue-jobs.js';
 import { instances } from './functions/instances.js';
+import { priorityAging } from './functions/priority-aging.js';
 import { promoteDeferred } from './functions/promote-deferred.js';
 import { queueAdmin } from './functions/queue-admin.js';
 import { reading } from './functions/reading.js';
 import { rings } from './functions/rings.js';
+import { sharding } from './functions/sharding.js';
 import { RINGS } from './rings.js';
 import { tables } from './tables.js';
 
@@ -22,7 +24,9 @@ export const createAwa: SchemaVersion = {
     ...tables(ident),
     ...claimWindow(ident),
     ...rings(ident),
+    ...sharding(ident),
     ...enqueueJobs(ident, channel),
+    ...priorityAging(ident),
     ...boundedClaimers(ident),
     ...claimJobs(ident),
     ...closeAttempts(ident, channel),
@@ -46,7 +50,7 @@ export const createAwa: SchemaVersion = {
       'pause_queue(text, text, text)',
       'take_over_attempts(uuid, int[], bigint[], text, text, int)',
       'heartbeat(uuid)',
-      'register_queues(text[], int[])',
+      'register_queues(text[], int[], int[], int[])',
       'promote_deferred(int)',
       'settle_attempts(int[], bigint[], smallint[], bigint[], int[], text[], text[], double precision[])',
       'append_error(jsonb, int, text, timestamptz, boolean)',
@@ -55,13 +59,18 @@ export const createAwa: SchemaVersion = {
       'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[])',
       'lock_open_items(int[], bigint[], smallint[], bigint[], int[])',
       'claim_jobs(uuid, text[], int[], boolean)',
+      'rows_as_old(int, timestamptz, int)',
+      'lane_head(int)',
+      'aged_priority(int, timestamptz, int, timestamptz)',
       'mark_claimer(uuid, text)',
       'claimer_gate(uuid, text, boolean)',
       'acquire_claimer(uuid, text)',
       'refresh_claimer_state(text)',
       'backlog_up_to(text, int)',
       'next_claimer_target(int, int, int)',
-      'enqueue_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[])',
+      'enqueue_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], text[])',
+      'shard_for(text, text, bigint)',
+      'shard_of_key(text, int)',
       'unknown_lane(text, int)',
       'prune_ring(text, bigint, interval)',
       'carry_claims(smallint, smallint)',
@@ -90,5 +99,6 @@ export const createAwa: SchemaVersion = {
       'queues',
     ].map((table) => `DROP TABLE ${ident}.${table}`),
     `DROP SEQUENCE ${ident}.job_ids`,
+    `DROP SEQUENCE ${ident}.shard_rotor`,
   ],
 };

@@ -17,6 +17,8 @@ function controlPlane(s: string): string[] {
       paused_at timestamptz,
       pause_reason text,
       paused_by text,
+      aging_ms int NOT NULL DEFAULT 60000 CHECK (aging_ms >= 0),
+      shards smallint NOT NULL DEFAULT 1 CHECK (shards BETWEEN 1 AND 64),
       max_claimers smallint NOT NULL DEFAULT 4 CHECK (max_claimers BETWEEN 1 AND 64),
       created_at timestamptz NOT NULL DEFAULT now()
     )`,
@@ -82,6 +84,8 @@ function controlPlane(s: string): string[] {
       lost_at timestamptz
     ) WITH (fillfactor = 50)`,
     `CREATE SEQUENCE ${s}.job_ids AS bigint`,
+    // The shard of a batch without ordering key. Sessions take numbers in blocks, so that they do not meet here.
+    `CREATE SEQUENCE ${s}.shard_rotor AS bigint CACHE 32 CYCLE`,
   ];
 }
 

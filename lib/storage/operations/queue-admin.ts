@@ -8,6 +8,8 @@ export interface StoredQueue {
   readonly pausedAt: Date | undefined;
   readonly pauseReason: string | undefined;
   readonly pausedBy: string | undefined;
+  readonly aging: number;
+  readonly shards: number;
   readonly maxClaimers: number;
   readonly claimerTarget: number;
   readonly isHot: boolean;
@@ -28,6 +30,8 @@ interface Row {
   readonly paused_at_ms: number | null;
   readonly pause_reason: string | null;
   readonly paused_by: string | null;
+  readonly aging_ms: number;
+  readonly shards: number;
   readonly max_claimers: number;
   readonly target: number;
   readonly hot: boolean;
@@ -46,7 +50,7 @@ const read = sqlStatement(
   'read_queues',
   (s) => `SELECT q.name, extract(epoch FROM q.created_at)::float8 * 1000 AS created_at_ms,
     extract(epoch FROM q.paused_at)::float8 * 1000 AS paused_at_ms, q.pause_reason, q.paused_by,
-    q.max_claimers::int AS max_claimers, c.target::int AS target, c.hot,
+    q.aging_ms, q.shards::int AS shards, q.max_claimers::int AS max_claimers, c.target::int AS target, c.hot,
     (SELECT coalesce(json_agg(json_build_object('slot', l.claimer_slot, 'epoch', l.epoch) ORDER BY l.claimer_slot), '[]')::text
      FROM ${s}.queue_claimer_leases l
      WHERE l.queue = q.name AND l.claimer_slot < c.target AND l.expires_at > clock_timestamp()) AS claimers
@@ -98,6 +102,8 @@ export async function readQueues(port: SqlPort, schema: SchemaName, queue?: stri
     pausedAt: row.paused_at_ms === null ? undefined : new Date(row.paused_at_ms),
     pauseReason: row.pause_reason ?? undefined,
     pausedBy: row.paused_by ?? undefined,
+    aging: row.aging_ms,
+    shards: row.shards,
     maxClaimers: row.max_claimers,
     claimerTarget: row.target,
     isHot: row.hot,

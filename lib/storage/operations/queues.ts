@@ -5,11 +5,18 @@ import { type SqlPort, sqlStatement } from '../sql-port.js';
 /** A queue and its settings, which all processes share. What is undefined stays as it is stored. */
 export interface QueueRegistration {
   readonly name: string;
+  /** Milliseconds of waiting that make a job more urgent by one priority; 0: it never becomes so. */
+  readonly agingMs?: number | undefined;
+  /** Enqueues go to so many shards; claims to all there ever were. */
+  readonly shards?: number | undefined;
   /** Most processes that claim from the queue at a time while it is hot. */
   readonly maxClaimers?: number | undefined;
 }
 
-const register = sqlStatement('register_queues', (s) => `SELECT ${s}.register_queues($1::text[], $2::int[])`);
+const register = sqlStatement(
+  'register_queues',
+  (s) => `SELECT ${s}.register_queues($1::text[], $2::int[], $3::int[], $4::int[])`,
+);
 
 const list = sqlStatement('list_queues', (s) => `SELECT q.name FROM ${s}.queues q ORDER BY q.name`);
 
@@ -29,6 +36,8 @@ export async function registerQueues(
   );
   await port.query(register(schema), [
     given.map(({ name }) => name),
+    given.map(({ agingMs }) => agingMs ?? null),
+    given.map(({ shards }) => shards ?? null),
     given.map(({ maxClaimers }) => maxClaimers ?? null),
   ]);
 }

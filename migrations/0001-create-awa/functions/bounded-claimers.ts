@@ -36,7 +36,7 @@ $awa$`,
   ) w
 $awa$`,
 
-  // Adapts target and heat to the last half second or more. One process alone has nobody to be kept from: nothing is written.
+  // Adapts target and heat to the last half second or more. Whoever comes while somebody else does it goes by what there is.
   `CREATE FUNCTION ${s}.refresh_claimer_state(p_queue text) RETURNS void LANGUAGE plpgsql AS $awa$
 DECLARE
   c_hot_rate CONSTANT int := 500;  -- claims a second and shard; half of it keeps a hot queue hot
@@ -50,7 +50,6 @@ BEGIN
   SELECT c.*, q.max_claimers INTO v_state
   FROM ${s}.queue_claimer_state c JOIN ${s}.queues q ON q.name = c.queue
   WHERE c.queue = p_queue AND c.refreshed_at <= clock_timestamp() - interval '500 ms'
-    AND (v_processes > 1 OR c.hot OR c.target > 1)
   FOR NO KEY UPDATE OF c SKIP LOCKED;
   IF NOT FOUND THEN
     RETURN;
@@ -119,7 +118,12 @@ BEGIN
   IF p_open THEN
     RETURN;
   END IF;
-  SELECT c.hot, c.refreshed_at <= v_now - interval '500 ms' INTO v_hot, v_old
+  -- One process alone is told apart here, with the one read that everybody pays for.
+  SELECT c.hot, c.refreshed_at <= v_now - interval '500 ms' AND (c.hot OR c.target > 1 OR (
+      SELECT count(*) FROM (
+        SELECT FROM ${s}.runtime_instances i WHERE i.lost_at IS NULL AND p_queue = ANY (i.queues) LIMIT 2
+      ) two) = 2)
+    INTO v_hot, v_old
   FROM ${s}.queue_claimer_state c WHERE c.queue = p_queue;
   IF v_old THEN
     PERFORM ${s}.refresh_claimer_state(p_queue);

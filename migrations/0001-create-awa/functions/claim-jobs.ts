@@ -4,7 +4,7 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  * claim_jobs: hands waiting jobs of several queues to one instance, at most p_limits[i] of p_queues[i].
  *
  * A hot queue is claimed from by those only whom the claimer gate admits (bounded-claimers.ts). Per lane that has something to
- * claim, most urgent first:
+ * claim, most urgent first (priority-aging.ts), and of the equally urgent the one that waits longest:
  *   1. lock the lane's claim head, SKIP LOCKED: somebody else is claiming from this lane, go on to another;
  *   2. in a new statement, so that it sees what the lock's last holder committed, read the lane's cursor;
  *   3. read the next rows of the open window, or open a new one;
@@ -31,6 +31,9 @@ DECLARE
   v_lane record;
   v_queue_no int := 0;
   v_gate record;
+  v_looked_at timestamptz := clock_timestamp();
+  v_shuffle bigint := (random() * 1e18)::bigint;  -- shards come first by turns: none waits for the others to be empty
+  v_left int;
   v_limit int;
   v_taken int;
   v_opened boolean;
@@ -55,20 +58,22 @@ BEGIN
   END IF;
 
   FOR v_lane IN
-    SELECT w.queue_no::int AS queue_no, w.queue, l.lane_id, l.priority
+    SELECT w.queue_no::int AS queue_no, w.queue, l.lane_id, l.priority,
+      -- Whoever is as old has grown into the same priority. NULL: everybody, also when nobody more urgent waits.
+      CASE WHEN turn.priority < l.priority AND min(l.priority) OVER (PARTITION BY w.queue_no) < l.priority
+        THEN v_looked_at - (l.priority - turn.priority) * q.aging_ms * interval '1 millisecond' END AS as_old_as
     FROM unnest(p_queues, p_limits) WITH ORDINALITY AS w(queue, max_jobs, queue_no)
     JOIN ${s}.queues q ON q.name = w.queue AND (q.paused_at IS NULL OR p_drain)
     JOIN ${s}.queue_lanes l ON l.queue = w.queue
-    WHERE w.max_jobs > 0 AND EXISTS (
-      SELECT FROM ${s}.unclaimed_ranges(l.lane_id, pg_current_snapshot()) g
-      CROSS JOIN LATERAL (
-        SELECT FROM ${s}.ready_entries e
-        WHERE e.lane_id = l.lane_id
-          AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
-        LIMIT 1
-      ) head
-    )
-    ORDER BY w.queue_no, l.priority, l.shard
+    CROSS JOIN LATERAL ${s}.lane_head(l.lane_id) head
+    -- A lane that has aged stands in line twice.
+    CROSS JOIN LATERAL (
+      SELECT l.priority::int AS priority
+      UNION
+      SELECT ${s}.aged_priority(l.priority, head.run_at, q.aging_ms, v_looked_at)
+    ) turn
+    WHERE w.max_jobs > 0
+    ORDER BY w.queue_no, turn.priority, hashint4extended(l.shard, v_shuffle), head.run_at, l.priority
   LOOP
     CONTINUE WHEN v_budget[v_lane.queue_no] <= 0;
     IF v_lane.queue_no <> v_queue_no THEN
@@ -86,6 +91,11 @@ BEGIN
 
     SELECT k.claim_seq, k.window_prev, k.window_cur, k.pos_xid, k.pos_job_id
       INTO v_seq, v_prev, v_cur, v_pos_xid, v_pos_job_id FROM ${s}.lane_cursor(v_lane.lane_id) k;
+    v_left := v_budget[v_lane.queue_no];
+    IF v_lane.as_old_as IS NOT NULL THEN
+      v_left := ${s}.rows_as_old(v_lane.lane_id, v_lane.as_old_as, least(v_left, c_max_items));
+      CONTINUE WHEN v_left = 0;
+    END IF;
     v_slot := ${s}.current_slot('claim');
     v_claimed_at := clock_timestamp();
     v_opened := false;
@@ -100,7 +110,7 @@ BEGIN
         v_pos_xid := NULL;
         v_pos_job_id := NULL;
       END IF;
-      v_limit := least(v_budget[v_lane.queue_no], c_max_items);
+      v_limit := least(v_left, c_max_items);
 
       RETURN QUERY
       WITH taken AS MATERIALIZED (
@@ -135,6 +145,7 @@ BEGIN
 
       GET DIAGNOSTICS v_taken = ROW_COUNT;
       v_budget[v_lane.queue_no] := v_budget[v_lane.queue_no] - v_taken;
+      v_left := v_left - v_taken;
       IF v_taken > 0 AND v_gate.mark_due THEN
         PERFORM ${s}.mark_claimer(p_instance_id, v_lane.queue);
         v_gate.mark_due := false;
