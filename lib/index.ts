@@ -29,6 +29,8 @@ export {
   type RetryBackoff,
   type RetryPolicy,
   snooze,
+  UNIQUE_STATES,
+  type UniqueOptions,
 } from './jobs/index.js';
 export { checkSchemaVersion, type MigrationTarget, runMigrations } from './migrate/run-migrations.js';
 export type {
@@ -37,7 +39,10 @@ export type {
   RetentionOptions,
   WorkerOptions,
 } from './options/awa-module.options.js';
-export type { EnqueueOptions, PgClientLike } from './queue/enqueue-options.js';
+export type { CancelOptions } from './queue/cancel-options.js';
+export type { EnqueueOptions } from './queue/enqueue-options.js';
 export type { JobSnapshot } from './queue/job-snapshot.js';
 export { type EnqueuedJob, QueueService } from './queue/queue.service.js';
+export type { PgClientLike, TransactionOptions } from './queue/transaction-options.js';
 export { JOB_STATES, type JobState } from './storage/job-state.js';
+export type { CancelledJob } from './storage/operations/cancel-jobs.js';

@@ -66,8 +66,8 @@ export class BenchSession {
     }
   }
 
-  claim(limit: number): Promise<ClaimedJob[]> {
-    return claimJobs(this.port, SCHEMA, this.instanceId, [{ queue: this.queue, limit }]);
+  async claim(limit: number): Promise<readonly ClaimedJob[]> {
+    return (await claimJobs(this.port, SCHEMA, this.instanceId, [{ queue: this.queue, limit }])).jobs;
   }
 
   private job(): NewJob {

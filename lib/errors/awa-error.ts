@@ -14,6 +14,7 @@ export type AwaErrorCode =
   | 'AWA_SCHEMA_VERSION'
   | 'AWA_DATABASE_UNAVAILABLE'
   | 'AWA_STALE_ATTEMPT'
+  | 'AWA_UNIQUE_CONFLICT'
   | 'AWA_NOT_STARTED';
 
 /**

@@ -9,5 +9,6 @@ export { JobArgsTooLargeError } from './job-args-too-large.error.js';
 export { NotStartedError } from './not-started.error.js';
 export { SchemaMismatchError } from './schema-mismatch.error.js';
 export { StaleAttemptError } from './stale-attempt.error.js';
+export { UniqueConflictError } from './unique-conflict.error.js';
 export { UnknownJobKindError } from './unknown-job-kind.error.js';
 export { UnknownQueueError } from './unknown-queue.error.js';

@@ -13,6 +13,8 @@ import { DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE } from './job.con
 import type { JsonSafe, JsonValue } from './json.js';
 import { retryProblems } from './retry-policy.js';
 import type { RetryPolicy } from './retry-policy.js';
+import type { UniqueOptions } from './unique-options.js';
+import { frozenUnique, uniqueProblems } from './unique-options.rules.js';
 
 /**
  * Settings of a kind of job.
@@ -30,6 +32,8 @@ export interface JobOptions {
   readonly retry?: RetryPolicy;
   /** Tags that each of its jobs carries: at most 20, each of 1 to 200 characters. */
   readonly tags?: readonly string[];
+  /** What makes its jobs unique. Default: nothing, each enqueue makes a job. */
+  readonly unique?: UniqueOptions;
 }
 
 /**
@@ -48,7 +52,15 @@ type SurvivesJson<Payload> = [Payload] extends [JsonSafe<Payload>]
   ? unknown
   : { readonly 'the payload does not survive JSON': JsonSafe<Payload> };
 
-const KNOWN_OPTIONS: readonly string[] = ['queue', 'maxAttempts', 'priority', 'retry', 'schema', 'tags'];
+const KNOWN_OPTIONS: readonly string[] = [
+  'queue',
+  'maxAttempts',
+  'priority',
+  'retry',
+  'schema',
+  'tags',
+  'unique',
+];
 
 /**
  * Defines a kind of job. Export the result: the code that enqueues and the class decorated with
@@ -92,6 +104,7 @@ export function defineJob(
     retry,
     schema,
     tags = [],
+    unique,
   } = options;
   const problems = [
     ...nameProblems('kind', kind),
@@ -102,6 +115,7 @@ export function defineJob(
     ...(retry === undefined ? [] : retryProblems(retry)),
     ...(schema === undefined ? [] : schemaProblems(schema)),
     ...tagsProblems(tags),
+    ...(unique === undefined ? [] : uniqueProblems(unique)),
   ];
   if (problems.length > 0) throw new InvalidOptionsError(`defineJob(${show(kind)})`, problems);
   return Object.freeze({
@@ -112,6 +126,7 @@ export function defineJob(
     retry: typeof retry === 'object' ? Object.freeze({ ...retry }) : retry,
     schema,
     tags: Object.freeze([...new Set(tags)]),
+    unique: unique === undefined ? undefined : frozenUnique(unique),
   });
 }
 

@@ -22,5 +22,7 @@ export type { JobOutcomeType } from './outcomes.js';
 export { retryDelayMs } from './retry-policy.js';
 export type { RetryBackoff, RetryPolicy } from './retry-policy.js';
 export { storableText } from './storable-text.js';
+export { frozenUnique, UNIQUE_STATES, uniqueProblems } from './unique-options.rules.js';
+export type { UniqueOptions } from './unique-options.js';
 export { parsePayload, payloadJson } from './job-payload.js';
 export type { JobPayload } from './job-payload.js';

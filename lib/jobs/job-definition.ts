@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { RetryPolicy } from './retry-policy.js';
+import type { UniqueOptions } from './unique-options.js';
 
 /**
  * How urgent a job is: 1 first, 4 last.
@@ -32,6 +33,8 @@ export interface JobDefinition<Input = unknown, Output = unknown, Kind extends s
   readonly schema: StandardSchemaV1<Input, Output> | undefined;
   /** Tags that each of its jobs carries. */
   readonly tags: readonly string[];
+  /** What makes its jobs unique unless an enqueue says otherwise; undefined: nothing does. */
+  readonly unique: UniqueOptions | undefined;
 }
 
 /**

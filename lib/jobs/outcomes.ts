@@ -41,7 +41,12 @@ export class JobOutcome {
  * @publicApi
  */
 export function isJobOutcome(value: unknown): value is JobOutcome {
-  return typeof value === 'object' && value !== null && BRAND in value;
+  try {
+    return typeof value === 'object' && value !== null && BRAND in value;
+  } catch {
+    // A proxy may throw whatever it is asked.
+    return false;
+  }
 }
 
 const COMPLETE = new JobOutcome('complete', 0);

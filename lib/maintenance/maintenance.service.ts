@@ -1,5 +1,6 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { SchedulerRegistry } from '@nestjs/schedule';
+import { AWA_SCHEDULE } from '../options/tokens.js';
 import type { MaintenanceTask } from './maintenance-task.interface.js';
 
 /**
@@ -11,11 +12,14 @@ import type { MaintenanceTask } from './maintenance-task.interface.js';
 export class MaintenanceService {
   private readonly logger = new Logger('Awa maintenance');
   private readonly running = new Map<MaintenanceTask, Promise<void>>();
+  private isStopped = false;
   private readonly failing = new Set<MaintenanceTask>();
 
-  constructor(private readonly registry: SchedulerRegistry) {}
+  constructor(@Inject(AWA_SCHEDULE) private readonly registry: SchedulerRegistry) {}
 
+  /** Does nothing after stop(): the application may have begun to close while it was starting. */
   start(tasks: readonly MaintenanceTask[]): void {
+    if (this.isStopped) return;
     for (const task of tasks) {
       this.registry.addInterval(
         task.name,
@@ -26,6 +30,7 @@ export class MaintenanceService {
 
   /** Resolves when no task is under way and none will be. */
   async stop(): Promise<void> {
+    this.isStopped = true;
     for (const name of this.registry.getIntervals()) this.registry.deleteInterval(name);
     await Promise.all(this.running.values());
   }

@@ -12,6 +12,9 @@ const BATCHES_PER_RUN = 32;
 /** Another process may have deferred a job meanwhile: look at least this often, in milliseconds. */
 const MAX_WAIT_MS = 1_000;
 
+/** A job that was due before it was committed is found by a look from the beginning, at least this often, in milliseconds. */
+const FULL_LOOK_INTERVAL_MS = 60_000;
+
 /**
  * Makes scheduled and retryable jobs claimable when they are due. Knows when the next one is, and leaves the database alone
  * until then. Every process may run it: rows are taken with SKIP LOCKED.
@@ -20,6 +23,9 @@ export class PromotionTask implements MaintenanceTask {
   readonly name = 'promotion';
   readonly intervalMs = 100;
   private nextLookAt = 0;
+  private nextFullLookAt = 0;
+  /** What was due before, by the database's clock, has been moved: up to the last full look, or a minute before the last look. */
+  private since: Date | undefined;
 
   constructor(
     private readonly port: SqlPort,
@@ -36,11 +42,20 @@ export class PromotionTask implements MaintenanceTask {
   async run(): Promise<void> {
     if (performance.now() < this.nextLookAt) return;
     this.nextLookAt = performance.now() + MAX_WAIT_MS;
+    const isFull = performance.now() >= this.nextFullLookAt;
+    if (isFull) this.since = undefined;
     for (let batch = 0; batch < BATCHES_PER_RUN; batch++) {
-      const { promoted, nextInMs } = await promoteDeferred(this.port, this.schema, BATCH);
+      const { promoted, nextInMs, lookedAt } = await promoteDeferred(
+        this.port,
+        this.schema,
+        BATCH,
+        this.since,
+      );
       if (promoted > 0) this.onPromoted();
       if (promoted < BATCH) {
         if (nextInMs !== undefined) this.expect(nextInMs);
+        if (isFull) this.nextFullLookAt = performance.now() + FULL_LOOK_INTERVAL_MS;
+        this.since = new Date(lookedAt.getTime() - FULL_LOOK_INTERVAL_MS);
         return;
       }
     }

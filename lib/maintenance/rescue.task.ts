@@ -4,8 +4,15 @@ import type { SchemaName } from '../storage/schema-name.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import type { MaintenanceTask } from './maintenance-task.interface.js';
 
-/** Attempts taken over with one statement, about. */
-const BATCH = 500;
+/** Claims taken over with one statement. */
+const BATCH = 100;
+
+/** Who judges the others. */
+export interface RescueObserver {
+  readonly instanceId: string;
+  /** For how long it has been in unbroken contact with the server, in milliseconds. */
+  readonly contactMs: number;
+}
 
 /** Takes the attempts of processes that have stopped giving heartbeats: each counts as failed and is retried. */
 export class RescueTask implements MaintenanceTask {
@@ -16,13 +23,16 @@ export class RescueTask implements MaintenanceTask {
     private readonly port: SqlPort,
     private readonly schema: SchemaName,
     readonly intervalMs: number,
+    private readonly observer: RescueObserver,
   ) {}
 
   async run(): Promise<void> {
+    // Until nothing is left: a statement takes a few claims, and those may hold one attempt each.
     let rescued: number;
     do {
-      rescued = await rescueAttempts(this.port, this.schema, BATCH);
+      const { instanceId, contactMs } = this.observer;
+      rescued = await rescueAttempts(this.port, this.schema, instanceId, contactMs, BATCH);
       if (rescued > 0) this.logger.warn(`took over ${rescued} attempt(s) of processes that are gone`);
-    } while (rescued >= BATCH);
+    } while (rescued > 0);
   }
 }

@@ -5,6 +5,9 @@ import { CURRENT_SCHEMA_VERSION, SCHEMA_VERSIONS } from '../../migrations/schema
 import { SchemaMismatchError } from '../errors/index.js';
 import { type SchemaName, schemaName } from '../storage/schema-name.js';
 
+/** A server that takes a connection and then says nothing is given up after so many milliseconds. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
 /** Where to migrate: an initialized DataSource, or a connection string for a connection of its own. @publicApi */
 export type MigrationTarget = DataSource | { readonly url: string };
 
@@ -52,7 +55,12 @@ async function withDataSource<Result>(
   work: (dataSource: DataSource) => Promise<Result>,
 ): Promise<Result> {
   if (target instanceof DataSource) return work(target);
-  const dataSource = await new DataSource({ type: 'postgres', url: target.url, poolSize: 1 }).initialize();
+  const dataSource = await new DataSource({
+    type: 'postgres',
+    url: target.url,
+    poolSize: 1,
+    connectTimeoutMS: CONNECT_TIMEOUT_MS,
+  }).initialize();
   try {
     return await work(dataSource);
   } finally {

@@ -1,14 +1,5 @@
-import type { EntityManager, QueryRunner } from 'typeorm';
-import type { JobPriority, JsonValue } from '../jobs/index.js';
-
-/**
- * The part of a `pg` client that an enqueue needs; `Client`, `PoolClient` and anything alike have it.
- *
- * @publicApi
- */
-export interface PgClientLike {
-  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
-}
+import type { JobPriority, JsonValue, UniqueOptions } from '../jobs/index.js';
+import type { TransactionOptions } from './transaction-options.js';
 
 /**
  * How one job is enqueued. Whatever is left out comes from the job's definition.
@@ -26,7 +17,7 @@ export interface PgClientLike {
  *
  * @publicApi
  */
-export interface EnqueueOptions {
+export interface EnqueueOptions extends TransactionOptions {
   /** Queue to put the job into; 1 to 200 characters. */
   readonly queue?: string;
   /** 1 (most urgent) to 4. */
@@ -46,10 +37,9 @@ export interface EnqueueOptions {
   readonly metadata?: Readonly<Record<string, JsonValue>>;
   /** Tags besides those of the definition: at most 20 together, each of 1 to 200 characters. */
   readonly tags?: readonly string[];
-  /** Enqueue in the transaction of this TypeORM entity manager. */
-  readonly manager?: EntityManager;
-  /** Enqueue in the transaction of this TypeORM query runner. */
-  readonly queryRunner?: QueryRunner;
-  /** Enqueue in the transaction of this `pg` client. */
-  readonly client?: PgClientLike;
+  /**
+   * Enqueue only when no other job has the same key; replaces the definition's, and `false` switches it off.
+   * An enqueue of a unique job may wait for another transaction that enqueues the same key.
+   */
+  readonly unique?: UniqueOptions | false;
 }

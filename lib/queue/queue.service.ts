@@ -1,26 +1,33 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { InvalidOptionsError } from '../errors/index.js';
-import type { JobDefinition } from '../jobs/index.js';
-import { payloadJson } from '../jobs/index.js';
+import { InvalidOptionsError, UniqueConflictError } from '../errors/index.js';
+import type { JobDefinition, UniqueOptions } from '../jobs/index.js';
+import { describeError, payloadJson } from '../jobs/index.js';
 import type { ResolvedAwaOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
 import type { Database } from '../storage/connection/database.js';
 import type { JobState } from '../storage/job-state.js';
+import { type CancelledJob, cancelJobs } from '../storage/operations/cancel-jobs.js';
 import { enqueueJobs, type NewJob } from '../storage/operations/enqueue-jobs.js';
+import { enqueueUniqueJobs } from '../storage/operations/enqueue-unique-jobs.js';
 import { getJob } from '../storage/operations/get-job.js';
 import { countJobs } from '../storage/operations/queues.js';
+import { type CancelOptions, jobIdProblems, resolveCancel } from './cancel-options.js';
+import type { SqlPort } from '../storage/sql-port.js';
 import type { EnqueueOptions } from './enqueue-options.js';
-import { enqueuePort } from './enqueue-port.js';
 import { type JobSnapshot, toSnapshot } from './job-snapshot.js';
 import { QueueDirectory } from './queue-directory.js';
 import { resolveEnqueueOptions } from './resolve-enqueue-options.js';
 import { serializeArgs } from './serialize-args.js';
+import { transactionPort } from './transaction-options.js';
+import { uniqueClaim } from './unique-claim.js';
 import { validateArgs } from './validate-args.js';
 
 /** What an enqueue answers. @publicApi */
 export interface EnqueuedJob {
   /** Identifier, a decimal string (a 64-bit number in the database). */
   readonly id: string;
+  /** True when nothing was enqueued, because the job with this id has the unique key. */
+  readonly deduplicated: boolean;
 }
 
 /**
@@ -58,6 +65,7 @@ export class QueueService {
    * @throws InvalidJobArgsError, JobArgsTooLargeError when the arguments cannot be taken
    * @throws InvalidOptionsError when an option cannot be
    * @throws UnknownQueueError when no process has the queue among its options
+   * @throws UniqueConflictError in a REPEATABLE READ or SERIALIZABLE transaction, when a newer job has the unique key
    * @example await queue.enqueue(SendEmail, { to: 'a@b.c' }, { delay: 60_000 });
    */
   async enqueue<Input, Output>(
@@ -75,7 +83,7 @@ export class QueueService {
    * @param definition what `defineJob()` returned
    * @param argsList the arguments of each job
    * @param options for all of them
-   * @returns the jobs, in the order of `argsList`
+   * @returns the jobs, in the order of `argsList`; of unique jobs with the same key, later ones get the first one's id
    * @throws as {@link enqueue} does; the first unusable arguments refuse the call
    * @example await queue.enqueueMany(SendEmail, users.map(({ email }) => ({ to: email })), { manager });
    */
@@ -84,18 +92,49 @@ export class QueueService {
     argsList: readonly NoInfer<Input>[],
     options: EnqueueOptions = {},
   ): Promise<EnqueuedJob[]> {
-    const { connection, metadataJson, tags, ...common } = resolveEnqueueOptions(definition, options);
+    const { connection, metadataJson, tags, unique, ...common } = resolveEnqueueOptions(definition, options);
     const payload = payloadJson(metadataJson, tags);
     const jobs: NewJob[] = [];
     for (const args of argsList) {
       const argsJson = await this.checkedJson(definition, args);
       jobs.push({ ...common, argsJson, payloadJson: payload });
     }
-    const transaction = connection === undefined ? undefined : enqueuePort(connection);
+    const transaction = connection === undefined ? undefined : transactionPort(connection);
     await this.queues.require(common.queue, transaction);
     if (jobs.length === 0) return [];
-    const ids = await enqueueJobs(transaction ?? this.database.pool, this.database.schema, jobs);
-    return ids.map((id) => ({ id }));
+    const port = transaction ?? this.database.pool;
+    if (unique !== undefined) return this.enqueueUnique(port, unique, jobs);
+    const ids = await enqueueJobs(port, this.database.schema, jobs);
+    return ids.map((id) => ({ id, deduplicated: false }));
+  }
+
+  /**
+   * Cancels a job that has not ended. One that waits is never run. One that runs is over at once: its result will not count,
+   * and its handler's AbortSignal is aborted, in whichever process it runs.
+   *
+   * With `manager`, `queryRunner` or `client` it is part of that transaction, which must be READ COMMITTED. Until it ends,
+   * nobody claims from the lane (queue and priority) of a waiting job that it cancels: keep it short.
+   *
+   * @param id a decimal string, as `enqueue` gave it
+   * @param options.reason kept with the job; at most 8 KiB
+   * @throws InvalidOptionsError when the id cannot be one
+   * @example const { result } = await queue.cancelJob(id, { reason: 'the order was withdrawn' });
+   */
+  async cancelJob(id: string, options: CancelOptions = {}): Promise<CancelledJob> {
+    const [cancelled] = await this.cancelJobs([id], options);
+    return cancelled as CancelledJob;
+  }
+
+  /**
+   * Cancels several jobs; see {@link cancelJob}.
+   *
+   * @param ids ids that are named twice are answered once
+   * @returns in no particular order
+   */
+  async cancelJobs(ids: readonly string[], options: CancelOptions = {}): Promise<CancelledJob[]> {
+    const connection = resolveCancel(ids, options);
+    const port = connection === undefined ? this.database.pool : transactionPort(connection);
+    return cancelJobs(port, this.database.schema, ids, describeError(options.reason ?? 'cancelled'));
   }
 
   /**
@@ -105,11 +144,8 @@ export class QueueService {
    * @throws InvalidOptionsError when the id cannot be one
    */
   async getJob(id: string): Promise<JobSnapshot | null> {
-    if (!/^[1-9]\d{0,18}$/.test(id) || BigInt(id) > 9223372036854775807n) {
-      throw new InvalidOptionsError('getJob()', [
-        `id must be a decimal string such as "42", not ${JSON.stringify(id)}`,
-      ]);
-    }
+    const problems = jobIdProblems(id);
+    if (problems.length > 0) throw new InvalidOptionsError('getJob()', problems);
     const stored = await getJob(this.database.pool, this.database.schema, id);
     return stored === undefined ? null : toSnapshot(stored);
   }
@@ -122,6 +158,20 @@ export class QueueService {
   async countJobs(queue: string): Promise<Record<JobState, number>> {
     await this.queues.require(queue);
     return countJobs(this.database.pool, this.database.schema, queue);
+  }
+
+  private async enqueueUnique(
+    port: SqlPort,
+    unique: UniqueOptions,
+    jobs: readonly NewJob[],
+  ): Promise<EnqueuedJob[]> {
+    const results = await enqueueUniqueJobs(
+      port,
+      this.database.schema,
+      jobs.map((job) => ({ ...job, unique: uniqueClaim(unique, job.kind, job.queue, job.argsJson) })),
+    );
+    if (results === undefined) throw new UniqueConflictError(jobs[0]?.kind ?? '');
+    return results;
   }
 
   private async checkedJson(definition: JobDefinition, args: unknown): Promise<string> {

@@ -1,8 +1,7 @@
 import { types } from 'node:util';
-import type { EntityManager, QueryRunner } from 'typeorm';
 import { InvalidOptionsError } from '../errors/index.js';
-import { MAX_TAGS } from '../jobs/index.js';
-import type { JobDefinition, JobPriority } from '../jobs/index.js';
+import { frozenUnique, MAX_TAGS, uniqueProblems } from '../jobs/index.js';
+import type { JobDefinition, JobPriority, UniqueOptions } from '../jobs/index.js';
 import {
   delayProblems,
   maxAttemptsProblems,
@@ -12,14 +11,9 @@ import {
   tagsProblems,
   unknownKeyProblems,
 } from '../jobs/job-options.rules.js';
-import type { EnqueueOptions, PgClientLike } from './enqueue-options.js';
+import type { EnqueueOptions } from './enqueue-options.js';
 import { serializeMetadata } from './serialize-metadata.js';
-
-/** Where an enqueue writes: the caller's own transaction, of one of three kinds. */
-export type EnqueueConnection =
-  | { readonly type: 'manager'; readonly manager: EntityManager }
-  | { readonly type: 'queryRunner'; readonly queryRunner: QueryRunner }
-  | { readonly type: 'client'; readonly client: PgClientLike };
+import { chooseConnection, type TransactionConnection } from './transaction-options.js';
 
 /** Limits that an application may configure. */
 export interface EnqueueLimits {
@@ -43,8 +37,10 @@ export interface ResolvedEnqueue {
   readonly metadataJson: string | undefined;
   /** Those of the definition, then those of the enqueue, each once. */
   readonly tags: readonly string[];
+  /** Undefined when each enqueue makes a job. */
+  readonly unique: UniqueOptions | undefined;
   /** Undefined when the enqueue is to use a connection of its own. */
-  readonly connection: EnqueueConnection | undefined;
+  readonly connection: TransactionConnection | undefined;
 }
 
 // A record, so that the compiler complains when an option is missing here.
@@ -57,6 +53,7 @@ const KNOWN_OPTIONS = Object.keys({
   orderingKey: true,
   metadata: true,
   tags: true,
+  unique: true,
   manager: true,
   queryRunner: true,
   client: true,
@@ -76,7 +73,7 @@ export function resolveEnqueueOptions(
   options: EnqueueOptions = {},
   limits: EnqueueLimits = {},
 ): ResolvedEnqueue {
-  const { queue, priority, maxAttempts, runAt, delay, orderingKey, metadata, tags } = options;
+  const { queue, priority, maxAttempts, runAt, delay, orderingKey, metadata, tags, unique } = options;
   const problems = unknownKeyProblems('enqueue', options, KNOWN_OPTIONS);
   if (queue !== undefined) problems.push(...nameProblems('queue', queue));
   if (priority !== undefined) problems.push(...priorityProblems(priority));
@@ -85,6 +82,7 @@ export function resolveEnqueueOptions(
   if (delay !== undefined) problems.push(...delayProblems('delay', delay));
   if (runAt !== undefined && delay !== undefined) problems.push('pass either runAt or delay, not both');
   if (orderingKey !== undefined) problems.push(...nameProblems('orderingKey', orderingKey));
+  if (unique !== undefined && unique !== false) problems.push(...uniqueProblems(unique));
   const allTags = mergeTags(definition.tags, tags, problems);
   const metadataJson = serializeMetadata(metadata, limits.maxMetadataBytes, problems);
   const connection = chooseConnection(options, problems);
@@ -101,8 +99,17 @@ export function resolveEnqueueOptions(
     orderingKey,
     metadataJson,
     tags: allTags,
+    unique: resolveUnique(definition, unique),
     connection,
   };
+}
+
+function resolveUnique(
+  definition: JobDefinition,
+  unique: UniqueOptions | false | undefined,
+): UniqueOptions | undefined {
+  if (unique === undefined) return definition.unique;
+  return unique === false ? undefined : frozenUnique(unique);
 }
 
 function runAtProblems(value: unknown): string[] {
@@ -127,19 +134,4 @@ function mergeTags(
     );
   }
   return Object.freeze(all);
-}
-
-function chooseConnection(options: EnqueueOptions, problems: string[]): EnqueueConnection | undefined {
-  const given: EnqueueConnection[] = [];
-  const { manager, queryRunner, client } = options;
-  if (manager !== undefined) given.push({ type: 'manager', manager });
-  if (queryRunner !== undefined) given.push({ type: 'queryRunner', queryRunner });
-  if (client !== undefined) given.push({ type: 'client', client });
-  if (given.length > 1) problems.push('pass at most one of manager, queryRunner and client');
-  for (const [name, value] of Object.entries({ manager, queryRunner, client })) {
-    if (value !== undefined && typeof (value as { query?: unknown } | null)?.query !== 'function') {
-      problems.push(`${name} must be able to run queries, and ${show(value)} is not`);
-    }
-  }
-  return given[0];
 }

@@ -10,6 +10,15 @@ export class ShutdownAbort extends Error {
   }
 }
 
+/** Why an attempt's signal was aborted: somebody cancelled the job. */
+export class CancelledAbort extends Error {
+  override readonly name = 'AbortError';
+
+  constructor() {
+    super('The job was cancelled.');
+  }
+}
+
 /** An attempt under way in this process. */
 export class Attempt {
   readonly context: JobContext;

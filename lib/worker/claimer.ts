@@ -1,11 +1,6 @@
 import { Logger } from '@nestjs/common';
 import type { Database } from '../storage/connection/database.js';
-import {
-  type ClaimedJob,
-  type ClaimLimit,
-  claimRound,
-  type ClaimRound,
-} from '../storage/operations/claim-jobs.js';
+import { type Claim, claimJobs, type ClaimedJob, type ClaimLimit } from '../storage/operations/claim-jobs.js';
 import { releaseUnknownClaims } from '../storage/operations/instances.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import type { ClaimBook } from './claim-book.js';
@@ -16,10 +11,14 @@ import { SupervisedLoop } from './supervised-loop.js';
 const MAX_IDLE_FACTOR = 10;
 
 /**
- * After a claim without an answer: when to look for what it may have claimed, in milliseconds. More than once, since the
- * server may commit it after the connection broke.
+ * When to compare what the database has claimed for this process with what the process knows, in milliseconds: regularly, and
+ * after a claim without an answer at once and a few times more, since the server may commit it after the connection broke.
  */
-const RECOVERY_DELAYS_MS = [0, 2_000, 10_000];
+const RECONCILE_INTERVAL_MS = 30_000;
+const RECONCILE_AFTER_LOSS_MS = [0, 2_000, 8_000];
+
+/** Somebody else was claiming from the lanes that have jobs: look again after so many milliseconds, and up to as many more. */
+const CONTENDED_RETRY_MS = 5;
 
 export interface ClaimerOptions {
   readonly pollIntervalMs: number;
@@ -36,17 +35,19 @@ export interface ClaimerOptions {
 /**
  * Claims jobs for all queues of the process with one statement a turn, never more than there are free slots.
  *
- * Woken by a notification, by a slot that becomes free while more work is known to wait (the last claim filled its limit),
- * or by the poll.
+ * Woken by a notification, by a slot that becomes free in a queue where more is known to wait (its last claim took all
+ * that it could), or by the poll.
  */
 export class Claimer {
   private readonly logger = new Logger('Awa claimer');
   private readonly loop = new SupervisedLoop('claimer', () => this.turn());
   private stopping = false;
-  private moreWaiting = false;
+  /** Queues whose last claim took all that it could: more may wait, for the next slot that is freed. */
+  private readonly backlogged = new Set<string>();
   private idleTurns = 0;
-  /** When to look for claims without an answer, in ms of the monotonic clock; the earliest first. */
-  private recoveries: number[] = [];
+  private nextReconcileAt = performance.now() + RECONCILE_INTERVAL_MS;
+  /** Waiting times that remain after an answer was lost. */
+  private reconcileDelays: number[] = [];
 
   constructor(
     private readonly port: SqlPort,
@@ -66,70 +67,72 @@ export class Claimer {
     this.loop.wake();
   }
 
-  /** A slot is free again. */
-  slotFreed(): void {
-    if (this.moreWaiting) this.loop.wake();
+  /** A slot of the queue is free again. */
+  slotFreed(queue: string): void {
+    if (this.backlogged.has(queue)) this.loop.wake();
   }
 
   /** Resolves when no claim is under way and none will be. */
   async stop(): Promise<void> {
     this.stopping = true;
     await this.loop.stop();
+    // Nobody else would hand it back untouched. Without a database it is left to the rescue.
+    if (this.reconcileDelays.length > 0) await this.reconcile(true).catch(() => undefined);
   }
 
   private async turn(): Promise<number> {
-    await this.recover();
+    await this.reconcile();
     if (this.options.isBlocked()) return this.options.pollIntervalMs;
     const limits = this.slots.free();
-    // Every slot is taken: the next that is freed wakes the loop.
-    this.moreWaiting = limits.length === 0;
-    if (this.moreWaiting) return this.nextRecoveryMs(Number.POSITIVE_INFINITY);
+    // Every slot is taken, and so every queue backlogged: the next slot that is freed wakes the loop.
+    if (limits.length === 0) return this.untilReconcile(Number.POSITIVE_INFINITY);
 
-    const { jobs, refused } = await this.claim(limits);
+    const { jobs, more, contended, refused } = await this.claim(limits);
     for (const job of jobs) {
       if (this.stopping) this.options.handBack(job);
       else this.options.run(job);
     }
-    this.moreWaiting = limits.some(({ queue, limit }) => count(jobs, queue) >= limit);
-    if (jobs.length > 0) {
-      this.idleTurns = 0;
-      return this.moreWaiting && this.slots.free().length > 0 ? 0 : this.options.pollIntervalMs;
+    for (const { queue, limit } of limits) {
+      if (count(jobs, queue) >= limit || more.includes(queue)) this.backlogged.add(queue);
+      else this.backlogged.delete(queue);
     }
     // Work that others claim now may be ours at the next look: not a reason to look less often.
-    this.idleTurns = refused.length > 0 ? 1 : this.idleTurns + 1;
-    return this.nextRecoveryMs(this.options.pollIntervalMs * Math.min(this.idleTurns, MAX_IDLE_FACTOR));
+    this.idleTurns = jobs.length > 0 || refused.length > 0 ? 0 : this.idleTurns + 1;
+    if (this.slots.free().some(({ queue }) => this.backlogged.has(queue))) return 0;
+    if (contended.length > 0) return CONTENDED_RETRY_MS * (1 + Math.random());
+    const factor = Math.min(Math.max(this.idleTurns, 1), MAX_IDLE_FACTOR);
+    return this.untilReconcile(this.options.pollIntervalMs * factor);
   }
 
-  private async claim(limits: readonly ClaimLimit[]): Promise<ClaimRound> {
+  private async claim(limits: readonly ClaimLimit[]): Promise<Claim> {
     try {
-      const round = await claimRound(this.port, this.database.schema, this.options.instanceId(), limits);
-      this.book.add(round.jobs);
-      for (const { queue } of round.jobs) this.slots.take(queue);
-      return round;
+      const claim = await claimJobs(this.port, this.database.schema, this.options.instanceId(), limits);
+      this.book.add(claim.jobs);
+      for (const { queue } of claim.jobs) this.slots.take(queue);
+      return claim;
     } catch (error) {
-      const now = performance.now();
-      this.recoveries = RECOVERY_DELAYS_MS.map((delay) => now + delay);
+      this.reconcileDelays = [...RECONCILE_AFTER_LOSS_MS];
+      this.nextReconcileAt = 0;
       throw error;
     }
   }
 
-  /** Hands back what was claimed for this process by a statement whose answer never came. */
-  private async recover(): Promise<void> {
-    if (this.recoveries[0] === undefined || this.recoveries[0] > performance.now()) return;
+  /**
+   * Hands back what was claimed for this process by a statement whose answer never came. No claim is under way here, so
+   * every claim the database has is either in the book or such a one.
+   */
+  private async reconcile(now = false): Promise<void> {
+    if (!now && this.nextReconcileAt > performance.now()) return;
     const { schema } = this.database;
-    const released = await releaseUnknownClaims(
-      this.port,
-      schema,
-      this.options.instanceId(),
-      this.book.claims(),
-    );
+    const known = this.book.claims();
+    const released = await releaseUnknownClaims(this.port, schema, this.options.instanceId(), known);
     if (released > 0) this.logger.warn(`handed back ${released} job(s) of a claim whose answer was lost`);
-    this.recoveries.shift();
+    this.reconcileDelays.shift();
+    this.nextReconcileAt = performance.now() + (this.reconcileDelays[0] ?? RECONCILE_INTERVAL_MS);
   }
 
-  private nextRecoveryMs(otherwise: number): number {
-    const [next] = this.recoveries;
-    return next === undefined ? otherwise : Math.min(otherwise, Math.max(next - performance.now(), 1));
+  private untilReconcile(otherwise: number): number {
+    return Math.min(otherwise, Math.max(this.nextReconcileAt - performance.now(), 1));
   }
 }
 

@@ -14,16 +14,22 @@ const MAX_BATCH = 512;
 /** With so many results waiting for the database, no more jobs are claimed. */
 const MAX_PENDING = 4096;
 
+/** The error of an attempt whose own error or outcome the database does not take. */
+const UNSTORABLE = 'the result of the attempt could not be stored';
+
 /** What became of an attempt. `stale`: it was somebody else's, and its result does not count. */
 export type ClosedState = JobState | 'stale';
 
 /** Hears of every attempt that is closed, after the commit. */
 export type ClosedListener = (job: ClaimedJob, state: ClosedState, settlement?: Settlement) => void;
 
-/** How a result is kept until it is durable. `unsure`: a flush with it ended without an answer. */
+/** How a result is kept until it is durable. */
 interface Pending<Item> {
   readonly item: Item;
+  /** A flush with it ended without an answer: it may be durable already. */
   unsure: boolean;
+  /** It is durable, or stale. */
+  closed: boolean;
 }
 
 /**
@@ -55,12 +61,12 @@ export class CompletionBatcher {
   }
 
   complete(job: ClaimedJob): void {
-    this.completed.push({ item: job, unsure: false });
+    this.completed.push({ item: job, unsure: false, closed: false });
     this.loop.wake();
   }
 
   settle(settlement: Settlement): void {
-    this.settled.push({ item: settlement, unsure: false });
+    this.settled.push({ item: settlement, unsure: false, closed: false });
     this.loop.wake();
   }
 
@@ -70,13 +76,12 @@ export class CompletionBatcher {
     return new Promise((resolve) => this.onDrained.push(resolve));
   }
 
-  /** @returns how many results were still waiting: their attempts will be rescued. */
-  async stop(): Promise<number> {
-    await this.loop.stop();
-    return this.pending;
+  stop(): Promise<void> {
+    return this.loop.stop();
   }
 
-  private get pending(): number {
+  /** Results that are not durable yet. */
+  get pending(): number {
     return this.completed.length + this.settled.length + this.inFlight;
   }
 
@@ -103,8 +108,9 @@ export class CompletionBatcher {
     try {
       await this.writeOrSplit(batch, write);
     } catch (error) {
-      if (error instanceof DatabaseUnavailableError) for (const pending of batch) pending.unsure = true;
-      list.unshift(...batch);
+      const left = batch.filter(({ closed }) => !closed);
+      if (error instanceof DatabaseUnavailableError) for (const pending of left) pending.unsure = true;
+      list.unshift(...left);
       throw error;
     } finally {
       this.inFlight -= batch.length;
@@ -120,20 +126,30 @@ export class CompletionBatcher {
       await write(batch);
     } catch (error) {
       if (!isDataError(error)) throw error;
-      if (batch.length === 1) {
-        this.logger.error(`a result cannot be stored, its attempt is given up: ${String(error)}`);
-        return;
-      }
+      if (batch.length === 1 && batch[0] !== undefined) return this.giveUp(batch[0], error);
       const middle = batch.length >> 1;
       await this.writeOrSplit(batch.slice(0, middle), write);
       await this.writeOrSplit(batch.slice(middle), write);
     }
   }
 
+  /** What cannot be stored as it is becomes an error that can: the attempt ends, and the job is tried again. */
+  private giveUp(pending: Pending<unknown>, cause: unknown): void {
+    this.logger.error(`a result cannot be stored: ${String(cause)}`);
+    const { item } = pending as Pending<Settlement | ClaimedJob>;
+    pending.closed = true;
+    if (!('outcome' in item)) this.closed(item, 'stale', true);
+    else if (item.error === UNSTORABLE) this.closed(item.job, 'stale', true, item);
+    else this.settle({ job: item.job, outcome: 'error', error: UNSTORABLE, delayMs: undefined });
+  }
+
   private async writeCompleted(batch: Pending<ClaimedJob>[]): Promise<void> {
     const jobs = batch.map(({ item }) => item);
     const stale = new Set(await completeAttempts(this.port, this.schema, jobs));
-    for (const { item, unsure } of batch) this.closed(item, stale.has(item) ? 'stale' : 'completed', unsure);
+    for (const pending of batch) {
+      pending.closed = true;
+      this.closed(pending.item, stale.has(pending.item) ? 'stale' : 'completed', pending.unsure);
+    }
   }
 
   private async writeSettled(batch: Pending<Settlement>[]): Promise<void> {

@@ -44,7 +44,7 @@ export class Executor {
       const result: unknown = await instance.handle(job, attempt.context);
       return isJobOutcome(result) ? fromOutcome(result) : 'completed';
     } catch (error) {
-      if (error instanceof UnusableArgs)
+      if (UnusableArgs.is(error))
         return { outcome: 'invalid', error: describeError(error.cause), delayMs: undefined };
       if (isJobOutcome(error)) return fromOutcome(error);
       if (attempt.isShuttingDown) return RELEASED;
@@ -93,7 +93,16 @@ export const RELEASED: AttemptResult = Object.freeze({
 });
 
 /** Tells arguments that do not fit the definition from an error of the handler. */
-class UnusableArgs extends Error {}
+class UnusableArgs extends Error {
+  static is(error: unknown): error is UnusableArgs {
+    try {
+      return error instanceof UnusableArgs;
+    } catch {
+      // A handler may throw a revoked proxy, and that throws when it is asked what it is.
+      return false;
+    }
+  }
+}
 
 async function checkedArgs(
   schema: NonNullable<DiscoveredHandler['definition']['schema']>,
@@ -121,5 +130,8 @@ function fromOutcome({ type, reason, delayMs }: JobOutcome): AttemptResult {
       return { outcome: 'error', error: reason ?? 'the handler asked for a retry', delayMs };
     case 'snooze':
       return { outcome: 'snoozed', error: undefined, delayMs };
+    default:
+      // Of another version of this package.
+      return { outcome: 'error', error: `unknown outcome "${String(type)}"`, delayMs: undefined };
   }
 }

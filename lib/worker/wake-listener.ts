@@ -18,6 +18,8 @@ export class WakeListener {
     private readonly database: Database,
     /** Called with the queue; without one after a reconnect, when anything may have been missed. */
     private readonly onWake: (queue?: string) => void,
+    /** Called with the attempt of a job that was cancelled while it ran. */
+    private readonly onCancel: (jobId: string, runLease: number) => void,
   ) {
     this.client = new ManagedClient({
       config: database.clientConfig,
@@ -37,8 +39,13 @@ export class WakeListener {
   }
 
   private async listen(client: Client): Promise<void> {
-    client.on('notification', ({ payload }) => this.onWake(payload));
-    await client.query(`LISTEN ${this.database.schema.channel}`);
+    const { channel } = this.database.schema;
+    client.on('notification', ({ channel: from, payload = '' }) => {
+      if (from === channel) return this.onWake(payload);
+      const [jobId = '', runLease] = payload.split(':');
+      this.onCancel(jobId, Number(runLease));
+    });
+    await client.query(`LISTEN ${channel}; LISTEN ${channel}_cancel`);
     this.onWake();
   }
 

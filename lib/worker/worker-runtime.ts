@@ -8,7 +8,7 @@ import { PipelinedPort } from '../storage/connection/pipelined-port.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import { deregisterInstance, heartbeat, registerInstance } from '../storage/operations/instances.js';
 import { VERSION } from '../version.js';
-import { Attempt, ShutdownAbort } from './attempt.js';
+import { Attempt, CancelledAbort, ShutdownAbort } from './attempt.js';
 import { ClaimBook } from './claim-book.js';
 import { Claimer } from './claimer.js';
 import { CompletionBatcher } from './completion-batcher.js';
@@ -24,8 +24,9 @@ const ANSWER_TIMEOUT_MS = 30_000;
 /** After their signals have been aborted, handlers get so long to come back, in milliseconds. */
 const ABORT_GRACE_MS = 1_000;
 
-/** How long a shutdown waits for a database that does not take the last results, in milliseconds. */
+/** How long a shutdown waits for a database that does not take the last results, and then for it to take leave, in milliseconds. */
 const LAST_FLUSH_MS = 5_000;
+const LEAVE_MS = 2_000;
 
 /**
  * The working half of a process, wired together. The way of a job: the claimer takes it -> an attempt runs it in the
@@ -36,7 +37,7 @@ const LAST_FLUSH_MS = 5_000;
 export class WorkerRuntime {
   private readonly logger = new Logger('Awa worker');
   private readonly client: ManagedClient;
-  readonly port: PipelinedPort;
+  private readonly port: PipelinedPort;
   private readonly slots: QueueSlots;
   private readonly book = new ClaimBook();
   private readonly batcher: CompletionBatcher;
@@ -44,7 +45,11 @@ export class WorkerRuntime {
   private readonly listener: WakeListener;
   private readonly heartbeats = new SupervisedLoop('heartbeat', () => this.beat());
   private readonly attempts = new Set<Attempt>();
-  private instanceId = '';
+  private id = '';
+  private isLeaving = false;
+  /** Since when contact with the server has been unbroken, in ms of the monotonic clock. */
+  private contactSince = Number.POSITIVE_INFINITY;
+  private lastBeatAt = Number.NEGATIVE_INFINITY;
   private onIdle: (() => void) | undefined;
 
   constructor(
@@ -69,15 +74,29 @@ export class WorkerRuntime {
     });
     this.claimer = new Claimer(this.port, database, this.slots, this.book, {
       pollIntervalMs: options.pollIntervalMs,
-      instanceId: () => this.instanceId,
+      instanceId: () => this.id,
       isBlocked: () => this.batcher.isFull,
       run: (job) => void this.runAttempt(job),
       handBack: (job) => this.finish(job, RELEASED),
     });
     const queues = new Set(options.queues.map(({ name }) => name));
-    this.listener = new WakeListener(database, (queue) => {
-      if (queue === undefined || queues.has(queue)) this.claimer.wake();
-    });
+    this.listener = new WakeListener(
+      database,
+      (queue) => {
+        if (queue === undefined || queues.has(queue)) this.claimer.wake();
+      },
+      (jobId, runLease) => this.cancelAttempt(jobId, runLease),
+    );
+  }
+
+  /** The name under which this process claims now. */
+  get instanceId(): string {
+    return this.id;
+  }
+
+  /** For how long contact with the server has been unbroken, in milliseconds. */
+  get contactMs(): number {
+    return Math.max(performance.now() - this.contactSince, 0);
   }
 
   /** Registers this process and begins to work. @throws DatabaseUnavailableError when the database is not there. */
@@ -88,7 +107,7 @@ export class WorkerRuntime {
     this.listener.start();
     this.claimer.start();
     const queues = this.options.queues.map(({ name, maxWorkers }) => `${name} (${maxWorkers})`).join(', ');
-    this.logger.log(`working on ${queues} as instance ${this.instanceId}`);
+    this.logger.log(`working on ${queues} as instance ${this.id}`);
   }
 
   /** New work may be there. */
@@ -109,12 +128,23 @@ export class WorkerRuntime {
     await this.stopClaiming();
     await this.waitForHandlers();
     await withTimeout(this.batcher.drained(), LAST_FLUSH_MS);
-    const lost = await this.batcher.stop();
+    await withTimeout(this.leave(), LEAVE_MS);
+    // Whatever still waits for an answer is cut off.
+    await Promise.all([
+      this.listener.stop(),
+      this.client.close(),
+      this.batcher.stop(),
+      this.heartbeats.stop(),
+    ]);
+    const lost = this.batcher.pending;
     if (lost > 0) this.logger.error(`${lost} result(s) could not be stored: their jobs will run again`);
-    await this.heartbeats.stop();
-    if (lost === 0)
-      await deregisterInstance(this.port, this.database.schema, this.instanceId).catch(() => undefined);
-    await Promise.all([this.listener.stop(), this.client.close()]);
+  }
+
+  /** Without its row, what the process may still hold is anybody's to take over. */
+  private async leave(): Promise<void> {
+    this.isLeaving = true;
+    if (this.id === '') return;
+    await deregisterInstance(this.port, this.database.schema, this.id).catch(() => undefined);
   }
 
   private async runAttempt(job: ClaimedJob): Promise<void> {
@@ -131,7 +161,14 @@ export class WorkerRuntime {
     if (result === 'completed') this.batcher.complete(job);
     else this.batcher.settle({ job, ...result });
     this.slots.release(job.queue);
-    this.claimer.slotFreed();
+    this.claimer.slotFreed(job.queue);
+  }
+
+  private cancelAttempt(jobId: string, runLease: number): void {
+    for (const attempt of this.attempts) {
+      if (attempt.job.jobId === jobId && attempt.job.runLease === runLease)
+        attempt.abort(new CancelledAbort());
+    }
   }
 
   private async waitForHandlers(): Promise<void> {
@@ -164,20 +201,31 @@ export class WorkerRuntime {
       queues: this.options.queues.map(({ name }) => name),
       staleAfterMs: this.options.heartbeatStaleMs,
     });
-    this.instanceId = instanceId;
+    this.id = instanceId;
   }
 
   /** Declared lost (this process was stopped or cut off for long): what it runs belongs to others, it starts anew. */
   private async beat(): Promise<number> {
-    if (!(await heartbeat(this.port, this.database.schema, this.instanceId))) {
-      this.logger.error(
-        `instance ${this.instanceId} was declared lost: aborting ${this.attempts.size} job(s), registering anew`,
-      );
-      for (const attempt of this.attempts)
-        attempt.abort(new Error('This worker was declared lost: the job was taken over.'));
-      await this.register();
+    const { heartbeatIntervalMs } = this.options;
+    if (this.isLeaving) return heartbeatIntervalMs;
+    try {
+      if (!(await heartbeat(this.port, this.database.schema, this.id))) {
+        this.logger.error(
+          `instance ${this.id} was declared lost: aborting ${this.attempts.size} job(s), registering anew`,
+        );
+        for (const attempt of this.attempts)
+          attempt.abort(new Error('This worker was declared lost: the job was taken over.'));
+        await this.register();
+      }
+    } catch (error) {
+      this.contactSince = Number.POSITIVE_INFINITY;
+      throw error;
     }
-    return this.options.heartbeatIntervalMs;
+    // A beat that came late says that there was a time in which others may not have come through either.
+    const now = performance.now();
+    if (this.contactSince > now || now - this.lastBeatAt > 2 * heartbeatIntervalMs) this.contactSince = now;
+    this.lastBeatAt = now;
+    return heartbeatIntervalMs;
   }
 }
 

@@ -13,11 +13,17 @@ import { PromotionTask } from '../maintenance/promotion.task.js';
 import { ringPolicies } from '../maintenance/ring-policies.js';
 import { RingsTask } from '../maintenance/rings.task.js';
 import { RescueTask } from '../maintenance/rescue.task.js';
-import type { ResolvedAwaOptions } from '../options/resolve-options.js';
+import { UniqueKeysTask } from '../maintenance/unique-keys.task.js';
+import type { ResolvedAwaOptions, ResolvedWorkerOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
 import type { Database } from '../storage/connection/database.js';
+import { ManagedClient } from '../storage/connection/managed-client.js';
+import { PipelinedPort } from '../storage/connection/pipelined-port.js';
 import { Executor } from './executor.js';
 import { WorkerRuntime } from './worker-runtime.js';
+
+/** A statement of maintenance that takes longer has lost its connection; in milliseconds. */
+const MAINTENANCE_TIMEOUT_MS = 120_000;
 
 /**
  * Ties the worker to Nest's life: work begins when every module is up, claiming ends as soon as the application begins to
@@ -26,6 +32,7 @@ import { WorkerRuntime } from './worker-runtime.js';
 @Injectable()
 export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
   private runtime: WorkerRuntime | undefined;
+  private maintenanceClient: ManagedClient | undefined;
 
   constructor(
     @Inject(AWA_OPTIONS) private readonly options: ResolvedAwaOptions,
@@ -36,27 +43,51 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    const { worker, queueNames, jobs } = this.options;
+    const { worker } = this.options;
     if (worker === undefined) return;
+    try {
+      await this.start(worker);
+    } catch (error) {
+      // Boot has failed, and no shutdown hook will run.
+      await this.beforeApplicationShutdown();
+      await this.database.close();
+      throw error;
+    }
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await Promise.all([this.runtime?.stopClaiming(), this.maintenance.stop()]);
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.runtime?.drain();
+    await this.maintenanceClient?.close();
+  }
+
+  private async start(worker: ResolvedWorkerOptions): Promise<void> {
+    const { queueNames, jobs } = this.options;
     const registry = HandlerRegistry.build(this.explorer.explore(), queueNames, jobs);
     const runtime = new WorkerRuntime(this.database, worker, new Executor(registry, this.moduleRef), (inMs) =>
       promotion.expect(inMs),
     );
     const { schema } = this.database;
-    const promotion = new PromotionTask(runtime.port, schema, () => runtime.wake());
-    const rescue = new RescueTask(runtime.port, schema, worker.heartbeatIntervalMs);
-    const rings = new RingsTask(runtime.port, schema, ringPolicies(this.options.retention));
+    const port = this.openMaintenancePort();
+    const promotion = new PromotionTask(port, schema, () => runtime.wake());
+    const rescue = new RescueTask(port, schema, worker.heartbeatIntervalMs, runtime);
+    const rings = new RingsTask(port, schema, ringPolicies(this.options.retention));
+    const uniqueKeys = new UniqueKeysTask(port, schema);
     this.runtime = runtime;
     await runtime.start();
-    this.maintenance.start([promotion, rescue, rings]);
+    this.maintenance.start([promotion, rescue, rings, uniqueKeys]);
   }
 
-  async onModuleDestroy(): Promise<void> {
-    await this.maintenance.stop();
-    await this.runtime?.stopClaiming();
-  }
-
-  async beforeApplicationShutdown(): Promise<void> {
-    await this.runtime?.drain();
+  /** A connection of its own: a long promotion or a prune that waits for a lock holds up no claim and no heartbeat. */
+  private openMaintenancePort(): PipelinedPort {
+    this.maintenanceClient = new ManagedClient({
+      config: this.database.clientConfig,
+      applicationName: 'awa maintenance',
+      pipeline: true,
+    });
+    return new PipelinedPort(this.maintenanceClient, MAINTENANCE_TIMEOUT_MS);
   }
 }

@@ -1,6 +1,7 @@
 import type { SchemaName } from '../../lib/storage/schema-name.js';
 import type { SchemaVersion } from '../schema-version.interface.js';
 import { boundedClaimers } from './functions/bounded-claimers.js';
+import { cancelJobs } from './functions/cancel-jobs.js';
 import { claimJobs } from './functions/claim-jobs.js';
 import { claimWindow } from './functions/claim-window.js';
 import { closeAttempts } from './functions/close-attempts.js';
@@ -12,6 +13,7 @@ import { queueAdmin } from './functions/queue-admin.js';
 import { reading } from './functions/reading.js';
 import { rings } from './functions/rings.js';
 import { sharding } from './functions/sharding.js';
+import { uniqueKeys } from './functions/unique-keys.js';
 import { RINGS } from './rings.js';
 import { tables } from './tables.js';
 
@@ -26,6 +28,7 @@ export const createAwa: SchemaVersion = {
     ...rings(ident),
     ...sharding(ident),
     ...enqueueJobs(ident, channel),
+    ...uniqueKeys(ident),
     ...priorityAging(ident),
     ...boundedClaimers(ident),
     ...claimJobs(ident),
@@ -34,16 +37,18 @@ export const createAwa: SchemaVersion = {
     ...queueAdmin(ident, channel),
     ...instances(ident),
     ...reading(ident),
+    ...cancelJobs(ident, channel),
   ],
   // Names only what up() made: the schema may hold other people's things. Functions refer to nothing that keeps them.
   down: ({ ident }: SchemaName) => [
     ...[
+      'cancel_jobs(bigint[], text)',
       'get_job(bigint)',
       'read_job(bigint)',
       'count_jobs(text)',
-      'ready_state(int, smallint, xid8, bigint)',
+      'newest_ready(bigint)',
       'claim_of(int, xid8, bigint)',
-      'rescue_attempts(int)',
+      'rescue_attempts(uuid, double precision, int)',
       'drain_deferred(text, text, int)',
       'drain_ready(uuid, text, text, int)',
       'resume_queue(text)',
@@ -51,13 +56,20 @@ export const createAwa: SchemaVersion = {
       'take_over_attempts(uuid, int[], bigint[], text, text, int)',
       'heartbeat(uuid)',
       'register_queues(text[], int[], int[], int[])',
-      'promote_deferred(int)',
+      'promote_deferred(int, timestamptz)',
       'settle_attempts(int[], bigint[], smallint[], bigint[], int[], text[], text[], double precision[])',
       'append_error(jsonb, int, text, timestamptz, boolean)',
+      'unknown_outcome(text)',
       'state_after(text, int, int)',
       'retry_delay(int)',
-      'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[])',
+      'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[], int[], bytea[])',
+      'require_read_committed()',
       'lock_open_items(int[], bigint[], smallint[], bigint[], int[])',
+      'expire_unique_keys(int)',
+      'drop_unique_records(text, smallint)',
+      'end_unique_keys(bytea[], bigint[], text, smallint[])',
+      'enqueue_unique_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], text[], bytea[], bigint[], text[])',
+      'take_unique_keys(bytea[], bigint[], text[], timestamptz[])',
       'claim_jobs(uuid, text[], int[], boolean)',
       'rows_as_old(int, timestamptz, int)',
       'lane_head(int)',
@@ -68,7 +80,7 @@ export const createAwa: SchemaVersion = {
       'refresh_claimer_state(text)',
       'backlog_up_to(text, int)',
       'next_claimer_target(int, int, int)',
-      'enqueue_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], text[])',
+      'enqueue_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], text[], bigint[], bytea[])',
       'shard_for(text, text, bigint)',
       'shard_of_key(text, int)',
       'unknown_lane(text, int)',
@@ -82,6 +94,7 @@ export const createAwa: SchemaVersion = {
       'ring_segments(text)',
       'current_slot(text)',
       'unclaimed_ranges(int, pg_snapshot)',
+      'ranges_after(pg_snapshot, pg_snapshot, xid8, bigint, pg_snapshot)',
       'lane_cursor(int)',
       'cursor_covers(pg_snapshot, pg_snapshot, xid8, bigint, xid8, bigint)',
       'window_ranges(pg_snapshot, pg_snapshot, xid8, bigint)',
@@ -89,6 +102,7 @@ export const createAwa: SchemaVersion = {
     ...[
       ...RINGS.flatMap((ring) => ring.tables),
       'deferred_jobs',
+      'job_unique_claims',
       'runtime_instances',
       'ring_prunes',
       'ring_rotations',

@@ -71,7 +71,8 @@ function controlPlane(s: string): string[] {
     ...RINGS.map(
       ({ name }) => `INSERT INTO ${s}.ring_rotations (ring, generation, slot) VALUES ('${name}', 0, 0)`,
     ),
-    // One row per worker process. Only heartbeat_at is updated, and no index knows it, so updates stay HOT.
+    // One row per living worker process: one whose row is gone holds nothing any more. Only heartbeat_at is updated, and no
+    // index knows it, so updates stay HOT.
     `CREATE TABLE ${s}.runtime_instances (
       instance_id uuid PRIMARY KEY,
       hostname text NOT NULL,
@@ -80,8 +81,7 @@ function controlPlane(s: string): string[] {
       queues text[] NOT NULL,
       started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
       heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-      stale_after interval NOT NULL,
-      lost_at timestamptz
+      stale_after interval NOT NULL
     ) WITH (fillfactor = 50)`,
     `CREATE SEQUENCE ${s}.job_ids AS bigint`,
     // The shard of a batch without ordering key. Sessions take numbers in blocks, so that they do not meet here.
@@ -113,16 +113,16 @@ function queuePlane(s: string): string[] {
       // Finds a job by id, and is the backstop against one attempt becoming runnable twice.
       `CREATE UNIQUE INDEX ${child}_attempt ON ${s}.${child} (job_id, run_lease)`,
     ]),
-    // Says of a ready row that it must not be claimed.
+    // Says of a ready row that its job has ended, and not by a success. With a lane: before it was claimed, so no claim must take it.
     `CREATE TABLE ${s}.ready_tombstones (
       job_id bigint NOT NULL,
-      lane_id int NOT NULL,
+      lane_id int,
       run_lease int NOT NULL,
       ready_slot smallint NOT NULL
     ) PARTITION BY LIST (ready_slot)`,
     ...children(s, 'ready_tombstones', '', (child) => [
       `CREATE UNIQUE INDEX ${child}_attempt ON ${s}.${child} (job_id, run_lease)`,
-      `CREATE INDEX ${child}_lane ON ${s}.${child} (lane_id)`,
+      `CREATE INDEX ${child}_lane ON ${s}.${child} (lane_id) WHERE lane_id IS NOT NULL`,
     ]),
     // One row per flush, claim and ready slot: the jobs that ended well. Their bodies are in ready_entries.
     `CREATE TABLE ${s}.completion_batches (
@@ -219,6 +219,28 @@ function executionPlane(s: string): string[] {
   ];
 }
 
+function uniqueness(s: string): string[] {
+  return [
+    /*
+     * Which job a unique key belongs to. held_after: the terminal states that hold the key as well. Of a job that has ended in
+     * one of them, record_ring and record_slot say where its record lies: the key goes with it, or when it expires.
+     */
+    `CREATE TABLE ${s}.job_unique_claims (
+      unique_key bytea PRIMARY KEY,
+      job_id bigint NOT NULL,
+      held_after text[] NOT NULL CHECK (held_after <@ '{completed,failed,cancelled}'),
+      expires_at timestamptz,
+      record_ring text,
+      record_slot smallint,
+      CHECK ((record_ring IS NULL) = (record_slot IS NULL))
+    )`,
+    `CREATE INDEX job_unique_claims_record ON ${s}.job_unique_claims (record_ring, record_slot)
+      WHERE record_slot IS NOT NULL AND expires_at IS NULL`,
+    `CREATE INDEX job_unique_claims_expiry ON ${s}.job_unique_claims (expires_at)
+      WHERE record_slot IS NOT NULL AND expires_at IS NOT NULL`,
+  ];
+}
+
 export function tables(s: string): string[] {
-  return [...controlPlane(s), ...queuePlane(s), ...executionPlane(s)];
+  return [...controlPlane(s), ...queuePlane(s), ...executionPlane(s), ...uniqueness(s)];
 }

@@ -31,8 +31,8 @@ const ARGS: [
   args: unknown,
   error: new (...args: never[]) => Error,
 ][] = [
-  ['a payload that fails its schema', Checked as JobDefinition, { to: 'nobody' }, InvalidJobArgsError],
-  ['a payload of another shape', Checked as JobDefinition, null, InvalidJobArgsError],
+  ['a payload that fails its schema', Checked, { to: 'nobody' }, InvalidJobArgsError],
+  ['a payload of another shape', Checked, null, InvalidJobArgsError],
   ['a BigInt', Anything, { id: 1n }, InvalidJobArgsError],
   ['a cycle', Anything, cycle, InvalidJobArgsError],
   ['undefined', Anything, undefined, InvalidJobArgsError],
@@ -41,8 +41,8 @@ const ARGS: [
   ['a Map', Anything, new Map([[1, 2]]), InvalidJobArgsError],
   ['NUL', Anything, { text: 'a\0b' }, InvalidJobArgsError],
   ['NUL in a key', Anything, { 'a\0b': 1 }, InvalidJobArgsError],
-  ['too much text', Anything, 'x'.repeat(1_000), JobArgsTooLargeError],
-  ['too many bytes in few characters', Anything, '\u{1F600}'.repeat(300), JobArgsTooLargeError],
+  ['too much text', Anything, 'x'.repeat(20_000), JobArgsTooLargeError],
+  ['too many bytes in few characters', Anything, '\u{1F600}'.repeat(6_000), JobArgsTooLargeError],
 ];
 
 const OPTIONS: [what: string, options: EnqueueOptions, error: new (...args: never[]) => Error][] = [
@@ -83,7 +83,7 @@ describe('bad input in a transaction of the caller', () => {
   });
 
   beforeEach(async () => {
-    app = await apps.start({ worker: false, maxArgsBytes: 1_000 });
+    app = await apps.start({ worker: false, maxArgsBytes: 20_000 });
     await database.query('TRUNCATE notes');
   });
 

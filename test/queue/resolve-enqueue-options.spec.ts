@@ -4,7 +4,7 @@ import { describe, expect, expectTypeOf, it } from 'vitest';
 import { InvalidOptionsError } from '../../lib/errors/index.js';
 import { defineJob, MAX_DELAY_MS } from '../../lib/jobs/index.js';
 import type { JsonValue } from '../../lib/jobs/index.js';
-import type { PgClientLike } from '../../lib/queue/enqueue-options.js';
+import type { PgClientLike } from '../../lib/queue/transaction-options.js';
 import { resolveEnqueueOptions } from '../../lib/queue/resolve-enqueue-options.js';
 
 const definition = defineJob<{ id: string }>('reindex', {

@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { claimJobs } from '../../lib/storage/operations/claim-jobs.js';
 import { completeAttempts } from '../../lib/storage/operations/close-attempts.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import type { Client } from 'pg';
 import { PgAdapter } from '../../lib/storage/adapters/pg.adapter.js';
 import {
+  claimJobs,
   newJob,
   openPort,
   registerTestInstance,

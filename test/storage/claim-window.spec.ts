@@ -1,9 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { PgAdapter } from '../../lib/storage/adapters/pg.adapter.js';
-import { claimJobs } from '../../lib/storage/operations/claim-jobs.js';
+import { claimJobs as claimWithMore } from '../../lib/storage/operations/claim-jobs.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import {
+  claimJobs,
   newJob,
   openPort,
   registerTestInstance,
@@ -123,6 +124,57 @@ describe('the claim window', () => {
     const before = { claims: await claims(), nextXid: await nextXid() };
     for (let look = 0; look < 20; look++) expect(await claim()).toEqual([]);
     expect({ claims: await claims(), nextXid: await nextXid() }).toEqual(before);
+  });
+
+  it('takes no more bytes at once than a connection buffers, and says that there is more', async () => {
+    const argsJson = JSON.stringify('x'.repeat(400_000));
+    // Not compressible: what counts is what is sent.
+    await database.query('ALTER TABLE awa.ready_entries_0 ALTER COLUMN args SET STORAGE EXTERNAL');
+    const ids = await enqueue(5, { argsJson });
+    const claims = [];
+    for (let turn = 0; turn < 3; turn++)
+      claims.push(await claimWithMore(port, SCHEMA, instanceId, [{ queue, limit: 10 }]));
+    expect(claims.map(({ jobs }) => jobs.map(({ jobId }) => jobId))).toEqual([
+      ids.slice(0, 2),
+      ids.slice(2, 4),
+      ids.slice(4),
+    ]);
+    expect(claims.map(({ more }) => more)).toEqual([[queue], [queue], []]);
+    const [large] = await enqueue(1, { argsJson: JSON.stringify('x'.repeat(3_000_000)) });
+    expect(await claim()).toEqual([large]);
+  });
+
+  it('says of a lane that somebody else is claiming from that it has jobs', async () => {
+    await enqueue(1);
+    const other = await database.client();
+    await other.query('BEGIN');
+    await other.query(
+      'SELECT FROM awa.queue_claim_heads WHERE lane_id IN (SELECT lane_id FROM awa.queue_lanes WHERE queue = $1) FOR UPDATE',
+      [queue],
+    );
+    expect(await claimWithMore(port, SCHEMA, instanceId, [{ queue, limit: 10 }])).toEqual({
+      jobs: [],
+      more: [],
+      contended: [queue],
+      refused: [],
+    });
+    await other.query('ROLLBACK');
+  });
+
+  it('refuses to claim with a cursor that is ahead of this cluster, instead of passing new jobs over', async () => {
+    await enqueue(1);
+    const jobs = await claimJobs(port, SCHEMA, instanceId, [{ queue, limit: 10 }]);
+    await database.query(
+      "UPDATE awa.lease_claims SET window_cur = '900000000:900000000:' WHERE lane_id = $1",
+      [jobs[0]!.claim.laneId],
+    );
+    await enqueue(1, { priority: 1 });
+    await enqueue(1);
+    await database.query(
+      "UPDATE awa.lease_claims SET window_prev = '800000000:800000000:', pos_xid = '1', pos_job_id = 1 WHERE lane_id = $1",
+      [jobs[0]!.claim.laneId],
+    );
+    await expect(claim()).rejects.toMatchObject({ code: 'AW006' });
   });
 
   it('refuses to claim where its snapshots would not hold', async () => {

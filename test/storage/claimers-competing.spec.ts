@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { defineJob } from 'nestjs-awa';
 import { describe, expect, it } from 'vitest';
-import { claimJobs } from '../../lib/storage/operations/claim-jobs.js';
 import { completeAttempts } from '../../lib/storage/operations/close-attempts.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import { claimersOf } from '../support/claimer-state.js';
 import {
+  claimJobs,
   newJob,
   openPort,
   registerTestInstance,

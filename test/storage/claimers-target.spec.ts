@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { claimJobs } from '../../lib/storage/operations/claim-jobs.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import { registerQueues } from '../../lib/storage/operations/queues.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { claimersOf } from '../support/claimer-state.js';
 import {
+  claimJobs,
   newJob,
   openPort,
   registerTestInstance,
@@ -123,7 +123,7 @@ describe('a queue is hot', () => {
     await joinedBy(1);
     expect(await heat(600)).toBe(true);
     await database.query(
-      'UPDATE awa.runtime_instances SET lost_at = clock_timestamp() WHERE $1 = ANY (queues) AND instance_id <> $2',
+      'DELETE FROM awa.runtime_instances WHERE $1 = ANY (queues) AND instance_id <> $2',
       [queue, instanceId],
     );
     expect(await heat(600)).toBe(false);

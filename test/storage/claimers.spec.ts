@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { claimJobs, claimRound } from '../../lib/storage/operations/claim-jobs.js';
+import { claimJobs } from '../../lib/storage/operations/claim-jobs.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { claimersOf } from '../support/claimer-state.js';
@@ -37,7 +37,7 @@ const enqueue = (count: number, to = queue) =>
 
 /** How many jobs the instance got, or that it was refused. */
 async function claim(instanceId: string, limit = 1): Promise<number | 'refused'> {
-  const { jobs, refused } = await claimRound(port, SCHEMA, instanceId, [{ queue, limit }]);
+  const { jobs, refused } = await claimJobs(port, SCHEMA, instanceId, [{ queue, limit }]);
   return refused.includes(queue) ? 'refused' : jobs.length;
 }
 
@@ -175,7 +175,7 @@ describe('a hot queue', () => {
     await enqueue(1, cool);
     expect(await claim(a)).toBe(1);
     await claimers.pass(queue, -60_000);
-    const { jobs, refused } = await claimRound(port, SCHEMA, b, [
+    const { jobs, refused } = await claimJobs(port, SCHEMA, b, [
       { queue, limit: 1 },
       { queue: cool, limit: 1 },
     ]);

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { PgAdapter } from '../../lib/storage/adapters/pg.adapter.js';
-import { type ClaimedJob, claimJobs } from '../../lib/storage/operations/claim-jobs.js';
+import type { ClaimedJob } from '../../lib/storage/operations/claim-jobs.js';
 import {
   type AttemptOutcome,
   completeAttempts,
@@ -13,6 +13,7 @@ import { promoteDeferred } from '../../lib/storage/operations/promote-deferred.j
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { until } from '../support/signals.js';
 import {
+  claimJobs,
   newJob,
   openPort,
   registerTestInstance,
@@ -33,7 +34,7 @@ beforeEach(async () => {
   instanceId = await registerTestInstance(port);
 });
 
-async function claimNew(count = 1, overrides = {}): Promise<ClaimedJob[]> {
+async function claimNew(count = 1, overrides = {}): Promise<readonly ClaimedJob[]> {
   await enqueueJobs(
     port,
     SCHEMA,
@@ -186,6 +187,28 @@ describe('two closers of one attempt', () => {
     expect(
       (await database.query('SELECT FROM awa.deferred_jobs WHERE job_id = $1', [job.jobId])).rowCount,
     ).toBe(0);
+  });
+
+  it('refuses to close under a snapshot of the transaction, which would not see the other', async () => {
+    const [job] = (await claimNew()) as [ClaimedJob];
+    const client = await database.client();
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    await client.query('SELECT 1');
+    await completeAttempts(port, SCHEMA, [job]);
+    await expect(
+      settleAttempts(new PgAdapter(client), SCHEMA, [settlement(job, 'error', { error: 'too late' })]),
+    ).rejects.toMatchObject({ code: 'AW002' });
+    await client.query('ROLLBACK');
+    expect(await stored(job)).toMatchObject({ state: 'completed' });
+  });
+
+  it('refuses an outcome it does not know, with all of the batch', async () => {
+    const jobs = await claimNew(2);
+    const [known, unknown] = jobs.map((job) => settlement(job, 'failed'));
+    await expect(
+      settleAttempts(port, SCHEMA, [known!, { ...unknown!, outcome: 'parked' as AttemptOutcome }]),
+    ).rejects.toMatchObject({ code: '22023' });
+    expect(await stored(jobs[0]!)).toMatchObject({ state: 'running' });
   });
 
   it('lets the second one win when the first rolls back', async () => {

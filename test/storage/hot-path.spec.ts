@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { type ClaimedJob, claimJobs } from '../../lib/storage/operations/claim-jobs.js';
+import type { ClaimedJob } from '../../lib/storage/operations/claim-jobs.js';
 import {
   completeAttempts,
   type Settlement,
@@ -8,6 +8,7 @@ import {
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import { promoteDeferred } from '../../lib/storage/operations/promote-deferred.js';
 import {
+  claimJobs,
   newJob,
   openPort,
   registerTestInstance,

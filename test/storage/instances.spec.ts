@@ -1,11 +1,13 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type ClaimedJob, claimJobs } from '../../lib/storage/operations/claim-jobs.js';
+import type { ClaimedJob } from '../../lib/storage/operations/claim-jobs.js';
+import { PgAdapter } from '../../lib/storage/adapters/pg.adapter.js';
 import { completeAttempts } from '../../lib/storage/operations/close-attempts.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import { getJob } from '../../lib/storage/operations/get-job.js';
 import { heartbeat, releaseUnknownClaims, rescueAttempts } from '../../lib/storage/operations/instances.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import {
+  claimJobs,
   newJob,
   openPort,
   registerTestInstance,
@@ -18,9 +20,14 @@ const database = useTestDatabase();
 
 let port: SqlPort;
 let queue: string;
+let observer: string;
+
+/** Contact that has been unbroken for long, in milliseconds. */
+const HOURS = 36_000_000;
 
 beforeEach(async () => {
   port = await openPort(database);
+  observer = await registerTestInstance(port);
   queue = await registerTestQueue(port);
 });
 
@@ -54,10 +61,10 @@ describe('rescue', () => {
     await completeAttempts(port, SCHEMA, [done]);
 
     await silence(dead);
-    expect(await rescueAttempts(port, SCHEMA, 100)).toBe(2);
+    expect(await rescueAttempts(port, SCHEMA, observer, HOURS, 100)).toBe(2);
     expect(await states(ids)).toEqual(['completed', 'retryable', 'retryable', 'running']);
     expect(await getJob(port, SCHEMA, open[0]!.jobId)).toMatchObject({ attempt: 1, runLease: 1 });
-    expect(await rescueAttempts(port, SCHEMA, 100)).toBe(0);
+    expect(await rescueAttempts(port, SCHEMA, observer, HOURS, 100)).toBe(0);
 
     // The dead come back too late.
     expect(await completeAttempts(port, SCHEMA, open)).toEqual(open);
@@ -71,7 +78,7 @@ describe('rescue', () => {
     const dead = await registerTestInstance(port);
     await claim(dead);
     await silence(dead);
-    await rescueAttempts(port, SCHEMA, 100);
+    await rescueAttempts(port, SCHEMA, observer, HOURS, 100);
     const job = await getJob(port, SCHEMA, id);
     expect(job).toMatchObject({ state: 'failed', attempt: 1 });
     expect(job!.payloadJson).toContain('gone');
@@ -85,10 +92,10 @@ describe('rescue', () => {
     const closer = await database.client();
     await closer.query('BEGIN');
     await closer.query('SELECT FROM awa.lease_claims WHERE lane_id = $1 FOR UPDATE', [first.claim.laneId]);
-    expect(await rescueAttempts(port, SCHEMA, 100)).toBe(0);
+    expect(await rescueAttempts(port, SCHEMA, observer, HOURS, 100)).toBe(0);
     await closer.query('ROLLBACK');
     await completeAttempts(port, SCHEMA, [first]);
-    expect(await rescueAttempts(port, SCHEMA, 100)).toBe(1);
+    expect(await rescueAttempts(port, SCHEMA, observer, HOURS, 100)).toBe(1);
     expect(await states([first.jobId, second.jobId])).toEqual(['completed', 'retryable']);
   });
 
@@ -100,7 +107,9 @@ describe('rescue', () => {
     const rescuers = await Promise.all([1, 2, 3, 4].map(() => openPort(database)));
     let rescued = 0;
     for (let round = 0; round < 10; round++) {
-      const counts = await Promise.all(rescuers.map((own) => rescueAttempts(own, SCHEMA, 100)));
+      const counts = await Promise.all(
+        rescuers.map((own) => rescueAttempts(own, SCHEMA, observer, HOURS, 100)),
+      );
       rescued += counts.reduce((sum, count) => sum + count, 0);
     }
     expect(rescued).toBe(300);
@@ -109,6 +118,45 @@ describe('rescue', () => {
       [queue],
     );
     expect(rows).toEqual([{ jobs: 300 }]);
+  });
+});
+
+describe('who is declared lost', () => {
+  it('is nobody whose silence is not longer than the contact of the one who judges', async () => {
+    const silent = await registerTestInstance(port);
+    await enqueue(1);
+    await claim(silent);
+    await silence(silent);
+    await database.query("UPDATE awa.runtime_instances SET stale_after = '1 minute' WHERE instance_id = $1", [
+      silent,
+    ]);
+    expect(await rescueAttempts(port, SCHEMA, observer, 59_000, 100)).toBe(0);
+    expect(await heartbeat(port, SCHEMA, silent)).toBe(true);
+    await silence(silent);
+    expect(await rescueAttempts(port, SCHEMA, observer, HOURS, 100)).toBe(1);
+    expect(await heartbeat(port, SCHEMA, silent)).toBe(false);
+  });
+
+  it('is not the one who judges', async () => {
+    await enqueue(1);
+    const jobs = await claim(observer);
+    await silence(observer);
+    expect(await rescueAttempts(port, SCHEMA, observer, HOURS, 100)).toBe(0);
+    expect(await heartbeat(port, SCHEMA, observer)).toBe(true);
+    expect(await completeAttempts(port, SCHEMA, jobs)).toEqual([]);
+  });
+
+  it('leaves nothing behind: a claim that was committing when its instance was struck off is found later', async () => {
+    const gone = await registerTestInstance(port);
+    const claimer = await database.client();
+    const ids = await enqueue(2);
+    await claimer.query('BEGIN');
+    expect(await claimJobs(new PgAdapter(claimer), SCHEMA, gone, [{ queue, limit: 10 }])).toHaveLength(2);
+    await silence(gone);
+    expect(await rescueAttempts(port, SCHEMA, observer, HOURS, 100)).toBe(0);
+    await claimer.query('COMMIT');
+    expect(await rescueAttempts(port, SCHEMA, observer, HOURS, 100)).toBe(2);
+    expect(await states(ids)).toEqual(['retryable', 'retryable']);
   });
 });
 

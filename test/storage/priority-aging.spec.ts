@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { claimJobs } from '../../lib/storage/operations/claim-jobs.js';
 import { completeAttempts } from '../../lib/storage/operations/close-attempts.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import { getJob } from '../../lib/storage/operations/get-job.js';
 import { registerQueues } from '../../lib/storage/operations/queues.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import {
+  claimJobs,
   newJob,
   openPort,
   registerTestInstance,

@@ -1,9 +1,9 @@
 import { beforeEach, expect, it } from 'vitest';
-import { claimJobs } from '../../lib/storage/operations/claim-jobs.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import { promoteDeferred } from '../../lib/storage/operations/promote-deferred.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import {
+  claimJobs,
   newJob,
   openPort,
   registerTestInstance,

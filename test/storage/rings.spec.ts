@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { PgAdapter } from '../../lib/storage/adapters/pg.adapter.js';
-import { type ClaimedJob, claimJobs } from '../../lib/storage/operations/claim-jobs.js';
+import type { ClaimedJob } from '../../lib/storage/operations/claim-jobs.js';
 import { completeAttempts, settleAttempts } from '../../lib/storage/operations/close-attempts.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import { getJob } from '../../lib/storage/operations/get-job.js';
@@ -13,6 +13,7 @@ import {
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { until } from '../support/signals.js';
 import {
+  claimJobs,
   newJob,
   openPort,
   registerTestInstance,

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { claimJobs } from '../../lib/storage/operations/claim-jobs.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import { registerQueues } from '../../lib/storage/operations/queues.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import {
+  claimJobs,
   newJob,
   openPort,
   registerTestInstance,

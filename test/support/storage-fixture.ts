@@ -1,5 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { PgAdapter } from '../../lib/storage/adapters/pg.adapter.js';
+import {
+  type ClaimedJob,
+  type ClaimLimit,
+  claimJobs as claim,
+} from '../../lib/storage/operations/claim-jobs.js';
 import type { NewJob } from '../../lib/storage/operations/enqueue-jobs.js';
 import { registerInstance } from '../../lib/storage/operations/instances.js';
 import { type QueueRegistration, registerQueues } from '../../lib/storage/operations/queues.js';
@@ -56,4 +61,14 @@ export function newJob(queue: string, overrides: Partial<NewJob> = {}): NewJob {
     payloadJson: undefined,
     ...overrides,
   };
+}
+
+/** Claims, and gives just the jobs. */
+export async function claimJobs(
+  port: SqlPort,
+  schema: SchemaName,
+  instanceId: string,
+  limits: readonly ClaimLimit[],
+): Promise<readonly ClaimedJob[]> {
+  return (await claim(port, schema, instanceId, limits)).jobs;
 }

@@ -12,7 +12,7 @@ import {
   type JobState,
   QueueService,
 } from 'nestjs-awa';
-import { afterEach } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 
 import { until } from './signals.js';
 import type { TestDatabase } from './test-database.js';
@@ -52,7 +52,7 @@ export function useTestApps(database: Pick<TestDatabase, 'url'>): TestApps {
   const logs: string[] = [];
 
   afterEach(async () => {
-    for (const app of started.splice(0).reverse()) await app.close();
+    for (const app of started.splice(0).toReversed()) await app.close();
     logs.length = 0;
   });
 
@@ -67,6 +67,22 @@ export function useTestApps(database: Pick<TestDatabase, 'url'>): TestApps {
       return app;
     },
   };
+}
+
+/** Fails a test in which a promise was rejected, or an error thrown, that nobody took care of: it would end a process. */
+export function failOnUnhandled(): void {
+  let unhandled: unknown[] = [];
+  const collect = (reason: unknown) => unhandled.push(reason);
+
+  beforeEach(() => {
+    unhandled = [];
+    process.on('unhandledRejection', collect).on('uncaughtException', collect);
+  });
+
+  afterEach(() => {
+    process.off('unhandledRejection', collect).off('uncaughtException', collect);
+    expect(unhandled).toEqual([]);
+  });
 }
 
 /** A handler class for a definition out of a function. */

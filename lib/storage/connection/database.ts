@@ -1,4 +1,3 @@
-import type { ClientConfig } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { SchemaName } from '../schema-name.js';
 import type { SqlPort } from '../sql-port.js';
@@ -10,8 +9,11 @@ export interface Database {
   readonly target: DataSource | { readonly url: string };
   /** For calls that belong to no transaction of the caller's. Shared with the application when it gave its DataSource. */
   readonly pool: SqlPort;
-  /** For connections of our own, outside that pool. */
-  readonly clientConfig: ClientConfig;
+  /**
+   * For connections of our own, outside that pool: a ClientConfig of pg. Not by its name, as the public declarations lead
+   * here, and an application need not have @types/pg to be type-checked with them.
+   */
+  readonly clientConfig: object;
   /** Ends what was opened for this instance; the application's DataSource is left alone. */
   close(): Promise<void>;
 }

@@ -5,6 +5,12 @@ import { isOutage, sqlState } from '../sql-state.js';
 import type { ManagedClient } from './managed-client.js';
 
 /**
+ * What the server answers when its idea of the prepared statements is another than ours: unknown (somebody discarded them, or
+ * a pooler gave us another session), outdated by a migration, or there already. A new connection starts afresh.
+ */
+const LOST_STATEMENT = new Set(['26000', '0A000', '42P05']);
+
+/**
  * The worker's own connection as a port: statements are prepared once and pipelined, so that claims, completions and
  * heartbeats share it without waiting for each other's round trips.
  *
@@ -28,15 +34,22 @@ export class PipelinedPort implements SqlPort {
     statement: SqlStatement,
     parameters: readonly unknown[],
   ): Promise<QueryResult> {
-    const watchdog = setTimeout(() => this.client.discard(client), this.answerTimeoutMs);
+    let isAnswered = false;
+    const watchdog = setTimeout(() => {
+      // After a blocked event loop timers come before input: the answer may be here already, to be read in this very turn.
+      setImmediate(() => setImmediate(() => isAnswered || this.client.discard(client)));
+    }, this.answerTimeoutMs);
     try {
       return await client.query({ name: statement.name, text: statement.text, values: [...parameters] });
     } catch (error) {
       const state = sqlState(error);
+      const isLost = state !== undefined && LOST_STATEMENT.has(state);
+      if (isLost) this.client.discard(client);
       // The server answered, with an error; anything else is the connection's end.
-      if (state !== undefined && !isOutage(state)) throw error;
+      if (state !== undefined && !isLost && !isOutage(state)) throw error;
       throw new DatabaseUnavailableError(statement.name, { cause: error });
     } finally {
+      isAnswered = true;
       clearTimeout(watchdog);
     }
   }

@@ -13,6 +13,7 @@ export class UrlDatabase implements Database {
   readonly pool: SqlPort;
   readonly clientConfig: ClientConfig;
   private readonly pgPool: Pool;
+  private closing: Promise<void> | undefined;
 
   constructor(
     url: string,
@@ -27,6 +28,8 @@ export class UrlDatabase implements Database {
       application_name: 'awa',
       connectionTimeoutMillis: 10_000,
       keepAlive: true,
+      // A process that could not start, and so never closes this, can end.
+      allowExitOnIdle: true,
     });
     // An idle connection that breaks is replaced at the next use; unheard, the event would end the process.
     this.pgPool.on('error', onError);
@@ -34,6 +37,7 @@ export class UrlDatabase implements Database {
   }
 
   close(): Promise<void> {
-    return this.pgPool.end();
+    this.closing ??= this.pgPool.end();
+    return this.closing;
   }
 }

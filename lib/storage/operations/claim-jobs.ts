@@ -13,6 +13,17 @@ export interface ClaimRef {
   readonly claimSeq: string;
 }
 
+/** What a claim got. */
+export interface Claim {
+  readonly jobs: readonly ClaimedJob[];
+  /** Queues of which there is more to be had at once: the claim was cut for its size. */
+  readonly more: readonly string[];
+  /** Queues with jobs in lanes from which somebody else was claiming. */
+  readonly contended: readonly string[];
+  /** Hot queues with jobs that only others may claim now. */
+  readonly refused: readonly string[];
+}
+
 /** One claimed attempt, with all that its handler and its closing need. */
 export interface ClaimedJob {
   readonly claim: ClaimRef;
@@ -31,18 +42,8 @@ export interface ClaimedJob {
   readonly claimedAt: Date;
   readonly argsJson: string;
   readonly payloadJson: string | null;
-}
-
-/** What one look at the queues brought. */
-export interface ClaimRound {
-  readonly jobs: ClaimedJob[];
-  /** Queues with work that only others may claim now: to be asked again soon. */
-  readonly refused: string[];
-}
-
-interface Refusal {
-  readonly queue_no: number;
-  readonly id: null;
+  /** Hexadecimal; undefined for a job without. */
+  readonly uniqueKey: string | undefined;
 }
 
 interface Row {
@@ -51,7 +52,8 @@ interface Row {
   readonly claim_seq: string;
   readonly item: number;
   readonly ready_slot: number;
-  readonly id: string;
+  /** Null in a row that is about a queue; `kind` says what, then. */
+  readonly id: string | null;
   readonly run_lease: number;
   readonly priority: number;
   readonly kind: string;
@@ -62,6 +64,7 @@ interface Row {
   readonly claimed_at_ms: number;
   readonly args: string;
   readonly payload: string | null;
+  readonly unique_key: string | null;
 }
 
 // Text and numbers only: what comes back does not depend on type parsers an application may have changed.
@@ -70,7 +73,8 @@ const statement = sqlStatement(
   (s) => `SELECT c.queue_no, c.lane_id, c.claim_seq::text AS claim_seq, c.item, c.ready_slot,
     c.job_id::text AS id, c.run_lease, c.priority, c.kind, c.attempt, c.max_attempts,
     extract(epoch FROM c.run_at)::float8 * 1000 AS run_at_ms, extract(epoch FROM c.created_at)::float8 * 1000 AS created_at_ms,
-    extract(epoch FROM c.claimed_at)::float8 * 1000 AS claimed_at_ms, c.args::text AS args, c.payload::text AS payload
+    extract(epoch FROM c.claimed_at)::float8 * 1000 AS claimed_at_ms, c.args::text AS args, c.payload::text AS payload,
+    encode(c.unique_key, 'hex') AS unique_key
   FROM ${s}.claim_jobs($1::uuid, $2::text[], $3::int[]) c`,
 );
 
@@ -80,45 +84,40 @@ export async function claimJobs(
   schema: SchemaName,
   instanceId: string,
   limits: readonly ClaimLimit[],
-): Promise<ClaimedJob[]> {
-  return (await claimRound(port, schema, instanceId, limits)).jobs;
-}
-
-/** As {@link claimJobs}, and tells which queues refused this process. */
-export async function claimRound(
-  port: SqlPort,
-  schema: SchemaName,
-  instanceId: string,
-  limits: readonly ClaimLimit[],
-): Promise<ClaimRound> {
-  const answer = await port.query<Row | Refusal>(statement(schema), [
+): Promise<Claim> {
+  const rows = await port.query<Row>(statement(schema), [
     instanceId,
     limits.map(({ queue }) => queue),
     limits.map(({ limit }) => limit),
   ]);
-  const rows = answer.filter((row): row is Row => row.id !== null);
   const claims = new Map<string, ClaimRef>();
-  const jobs = rows.map((row) => {
+  const jobs: ClaimedJob[] = [];
+  const about: Record<string, string[]> = {};
+  for (const row of rows) {
+    const queue = limits[row.queue_no - 1]?.queue ?? '';
+    if (row.id === null) {
+      (about[row.kind] ??= []).push(queue);
+      continue;
+    }
     const key = `${row.lane_id}:${row.claim_seq}`;
-    const claim = claims.get(key) ?? {
-      laneId: row.lane_id,
-      claimSeq: row.claim_seq,
-    };
+    const claim = claims.get(key) ?? { laneId: row.lane_id, claimSeq: row.claim_seq };
     claims.set(key, claim);
-    return toClaimedJob(row, claim, limits[row.queue_no - 1]?.queue ?? '');
-  });
-  const refused = answer
-    .filter(({ id }) => id === null)
-    .map(({ queue_no: queueNo }) => limits[queueNo - 1]?.queue ?? '');
-  return { jobs, refused };
+    jobs.push(toClaimedJob(row, row.id, claim, queue));
+  }
+  return {
+    jobs,
+    more: about['more'] ?? [],
+    contended: about['contended'] ?? [],
+    refused: about['refused'] ?? [],
+  };
 }
 
-function toClaimedJob(row: Row, claim: ClaimRef, queue: string): ClaimedJob {
+function toClaimedJob(row: Row, jobId: string, claim: ClaimRef, queue: string): ClaimedJob {
   return {
     claim,
     item: row.item,
     readySlot: row.ready_slot,
-    jobId: row.id,
+    jobId,
     runLease: row.run_lease,
     queue,
     priority: row.priority,
@@ -130,5 +129,6 @@ function toClaimedJob(row: Row, claim: ClaimRef, queue: string): ClaimedJob {
     claimedAt: new Date(row.claimed_at_ms),
     argsJson: row.args,
     payloadJson: row.payload,
+    uniqueKey: row.unique_key ?? undefined,
   };
 }

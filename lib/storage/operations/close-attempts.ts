@@ -1,6 +1,7 @@
 import type { JobState } from '../job-state.js';
 import type { SchemaName } from '../schema-name.js';
 import { type SqlPort, sqlStatement } from '../sql-port.js';
+import { byteaText } from '../bytea-text.js';
 import type { ClaimedJob } from './claim-jobs.js';
 
 /**
@@ -21,7 +22,7 @@ export interface Settlement {
 const completeStatement = sqlStatement(
   'complete_attempts',
   (s) => `SELECT c.ord FROM ${s}.complete_attempts(
-    $1::int[], $2::bigint[], $3::smallint[], $4::bigint[], $5::int[], $6::smallint[]) AS c(ord)`,
+    $1::int[], $2::bigint[], $3::smallint[], $4::bigint[], $5::int[], $6::smallint[], $7::int[], $8::bytea[]) AS c(ord)`,
 );
 
 const settleStatement = sqlStatement(
@@ -31,7 +32,7 @@ const settleStatement = sqlStatement(
 );
 
 /**
- * Records successes.
+ * Records successes, and frees the unique keys of those that have one.
  *
  * @returns those that were stale: somebody else had closed the attempt, and this result does not count.
  */
@@ -40,9 +41,14 @@ export async function completeAttempts(
   schema: SchemaName,
   jobs: readonly ClaimedJob[],
 ): Promise<ClaimedJob[]> {
+  const keys = jobs.flatMap(({ uniqueKey }, index) =>
+    uniqueKey === undefined ? [] : [{ ord: index + 1, key: uniqueKey }],
+  );
   const rows = await port.query<{ ord: number }>(completeStatement(schema), [
     ...attemptArrays(jobs),
     jobs.map((job) => job.readySlot),
+    keys.map(({ ord }) => ord),
+    keys.map(({ key }) => byteaText(key)),
   ]);
   return rows.flatMap(({ ord }) => jobs[ord - 1] ?? []);
 }

@@ -28,7 +28,13 @@ export async function enqueueJobs(
   schema: SchemaName,
   jobs: readonly NewJob[],
 ): Promise<string[]> {
-  const rows = await port.query<{ id: string }>(statement(schema), [
+  const rows = await port.query<{ id: string }>(statement(schema), enqueueArrays(jobs));
+  return rows.map((row) => row.id);
+}
+
+/** What is inserted, a parameter a column. */
+export function enqueueArrays(jobs: readonly NewJob[]): unknown[][] {
+  return [
     jobs.map((job) => job.queue),
     jobs.map((job) => job.priority),
     jobs.map((job) => job.kind),
@@ -38,6 +44,5 @@ export async function enqueueJobs(
     jobs.map((job) => job.delayMs ?? null),
     jobs.map((job) => job.payloadJson ?? null),
     jobs.map((job) => job.orderingKey ?? null),
-  ]);
-  return rows.map((row) => row.id);
+  ];
 }

@@ -29,7 +29,10 @@ const deregister = sqlStatement(
 
 const beat = sqlStatement('heartbeat', (s) => `SELECT ${s}.heartbeat($1::uuid) AS alive`);
 
-const rescue = sqlStatement('rescue_attempts', (s) => `SELECT ${s}.rescue_attempts($1::int) AS rescued`);
+const rescue = sqlStatement(
+  'rescue_attempts',
+  (s) => `SELECT ${s}.rescue_attempts($1::uuid, $2::float8, $3::int) AS rescued`,
+);
 
 const release = sqlStatement(
   'release_unknown_claims',
@@ -61,9 +64,22 @@ export async function heartbeat(port: SqlPort, schema: SchemaName, instanceId: s
   return row?.alive ?? false;
 }
 
-/** Takes attempts from instances whose heartbeat has stopped. @returns how many. */
-export async function rescueAttempts(port: SqlPort, schema: SchemaName, limit: number): Promise<number> {
-  const [row] = await port.query<{ rescued: number }>(rescue(schema), [limit]);
+/**
+ * Takes attempts from instances whose heartbeat has stopped.
+ *
+ * @param self the instance that asks; it does not judge itself
+ * @param contactMs for how long its contact with the server has been unbroken: longer silences are nobody's fault
+ * @param limit claims to take over at most
+ * @returns how many attempts it took.
+ */
+export async function rescueAttempts(
+  port: SqlPort,
+  schema: SchemaName,
+  self: string,
+  contactMs: number,
+  limit: number,
+): Promise<number> {
+  const [row] = await port.query<{ rescued: number }>(rescue(schema), [self, contactMs, limit]);
   return row?.rescued ?? 0;
 }
 

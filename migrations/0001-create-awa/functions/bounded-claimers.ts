@@ -1,3 +1,5 @@
+import { OWN_NAMES } from './plan-settings.js';
+
 /**
  * Bounded claimers: of the processes that work on a hot queue, only so many try to claim from it at a time.
  *
@@ -37,10 +39,11 @@ $awa$`,
 $awa$`,
 
   // Adapts target and heat to the last half second or more. Whoever comes while somebody else does it goes by what there is.
-  `CREATE FUNCTION ${s}.refresh_claimer_state(p_queue text) RETURNS void LANGUAGE plpgsql AS $awa$
+  `CREATE FUNCTION ${s}.refresh_claimer_state(p_queue text) RETURNS void LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 DECLARE
   c_hot_rate CONSTANT int := 500;  -- claims a second and shard; half of it keeps a hot queue hot
-  v_processes int := (SELECT count(*) FROM ${s}.runtime_instances i WHERE i.lost_at IS NULL AND p_queue = ANY (i.queues));
+  v_processes int := (SELECT count(*) FROM ${s}.runtime_instances i WHERE p_queue = ANY (i.queues));
   v_state record;
   v_claims bigint;
   v_shards int;
@@ -65,7 +68,8 @@ BEGIN
 END $awa$`,
 
   // Takes a slot below the target that nobody holds any more. Alone in it, thanks to the lock: so a process holds one slot at most.
-  `CREATE FUNCTION ${s}.acquire_claimer(p_instance_id uuid, p_queue text) RETURNS boolean LANGUAGE plpgsql AS $awa$
+  `CREATE FUNCTION ${s}.acquire_claimer(p_instance_id uuid, p_queue text) RETURNS boolean LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 DECLARE
   v_now timestamptz;
   v_target int;
@@ -107,7 +111,8 @@ END $awa$`,
    * that took something, mark_claimer() renews it, before anybody else may take the slot over.
    */
   `CREATE FUNCTION ${s}.claimer_gate(p_instance_id uuid, p_queue text, p_open boolean, OUT admitted boolean, OUT mark_due boolean)
-LANGUAGE plpgsql AS $awa$
+LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 DECLARE
   v_now timestamptz := clock_timestamp();
   v_hot boolean;
@@ -121,7 +126,7 @@ BEGIN
   -- One process alone is told apart here, with the one read that everybody pays for.
   SELECT c.hot, c.refreshed_at <= v_now - interval '500 ms' AND (c.hot OR c.target > 1 OR (
       SELECT count(*) FROM (
-        SELECT FROM ${s}.runtime_instances i WHERE i.lost_at IS NULL AND p_queue = ANY (i.queues) LIMIT 2
+        SELECT FROM ${s}.runtime_instances i WHERE p_queue = ANY (i.queues) LIMIT 2
       ) two) = 2)
     INTO v_hot, v_old
   FROM ${s}.queue_claimer_state c WHERE c.queue = p_queue;

@@ -21,12 +21,15 @@ export const claimJobs = (s: string): string[] => [
 RETURNS TABLE (
   queue_no int, lane_id int, claim_seq bigint, claimed_at timestamptz, item smallint,
   job_id bigint, run_lease int, attempt int, max_attempts smallint, priority smallint, ready_slot smallint,
-  run_at timestamptz, created_at timestamptz, kind text, args json, payload jsonb
+  run_at timestamptz, created_at timestamptz, kind text, args json, unique_key bytea, payload jsonb
 ) LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 DECLARE
   c_max_items CONSTANT int := 512;  -- a claim row stays within a page
+  -- What is read for one lane is sent before the commit, with the lane locked: it has to fit into what a connection buffers,
+  -- or a client that does not read would stop everybody. One job is always taken, whatever its size.
+  c_max_bytes CONSTANT int := 1048576;
   v_budget int[] := p_limits;
   v_lane record;
   v_queue_no int := 0;
@@ -37,6 +40,11 @@ DECLARE
   v_limit int;
   v_taken int;
   v_opened boolean;
+  v_tombstones boolean;
+  v_nothing boolean;
+  v_contended int[] := '{}';
+  v_cut int[] := '{}';
+  v_refused int[] := '{}';
   v_seq bigint;
   v_prev pg_snapshot;
   v_cur pg_snapshot;
@@ -46,14 +54,11 @@ DECLARE
   v_claimed_at timestamptz;
 BEGIN
   -- The windows rest on two facts: each statement sees what was committed before it, and no row of ours is among them.
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE EXCEPTION 'jobs can only be claimed under READ COMMITTED, not %', upper(current_setting('transaction_isolation'))
-      USING ERRCODE = 'AW002';
-  END IF;
+  PERFORM ${s}.require_read_committed();
   IF pg_current_xact_id_if_assigned() IS NOT NULL THEN
     RAISE EXCEPTION 'jobs can only be claimed in a transaction of its own' USING ERRCODE = 'AW003';
   END IF;
-  IF NOT EXISTS (SELECT FROM ${s}.runtime_instances i WHERE i.instance_id = p_instance_id AND i.lost_at IS NULL) THEN
+  IF NOT EXISTS (SELECT FROM ${s}.runtime_instances i WHERE i.instance_id = p_instance_id) THEN
     RAISE EXCEPTION 'instance % is not registered, or was declared lost', p_instance_id USING ERRCODE = 'AW004';
   END IF;
 
@@ -80,14 +85,15 @@ BEGIN
       v_queue_no := v_lane.queue_no;
       SELECT * INTO v_gate FROM ${s}.claimer_gate(p_instance_id, v_lane.queue, p_drain);
       IF NOT v_gate.admitted THEN
-        -- The one row without a job says: there is work, and others claim it.
-        queue_no := v_lane.queue_no;
-        RETURN NEXT;
+        v_refused := v_refused || v_lane.queue_no;
       END IF;
     END IF;
     CONTINUE WHEN NOT v_gate.admitted;
     PERFORM FROM ${s}.queue_claim_heads h WHERE h.lane_id = v_lane.lane_id FOR UPDATE SKIP LOCKED;
-    CONTINUE WHEN NOT FOUND;
+    IF NOT FOUND THEN
+      v_contended := v_contended || v_lane.queue_no;
+      CONTINUE;
+    END IF;
 
     SELECT k.claim_seq, k.window_prev, k.window_cur, k.pos_xid, k.pos_job_id
       INTO v_seq, v_prev, v_cur, v_pos_xid, v_pos_job_id FROM ${s}.lane_cursor(v_lane.lane_id) k;
@@ -97,8 +103,14 @@ BEGIN
       CONTINUE WHEN v_left = 0;
     END IF;
     v_slot := ${s}.current_slot('claim');
+    IF pg_snapshot_xmax(v_cur) > pg_snapshot_xmax(pg_current_snapshot()) THEN
+      RAISE EXCEPTION 'the claims of this schema come from another cluster: its transaction ids are ahead of this one'
+        USING ERRCODE = 'AW006';
+    END IF;
     v_claimed_at := clock_timestamp();
     v_opened := false;
+    v_nothing := true;
+    v_tombstones := EXISTS (SELECT FROM ${s}.ready_tombstones t WHERE t.lane_id = v_lane.lane_id);
 
     -- First what is left of the open window, then one new window, from its end to now.
     LOOP
@@ -113,37 +125,44 @@ BEGIN
       v_limit := least(v_left, c_max_items);
 
       RETURN QUERY
-      WITH taken AS MATERIALIZED (
-        SELECT r.*, (row_number() OVER (ORDER BY r.enqueue_xid, r.job_id))::smallint AS item
+      WITH found AS MATERIALIZED (
+        SELECT r.*, (row_number() OVER ordered)::smallint AS item, sum(pg_column_size(r.args)) OVER ordered AS bytes
         FROM ${s}.window_ranges(v_prev, v_cur, v_pos_xid, v_pos_job_id) g
         CROSS JOIN LATERAL (
           SELECT e.* FROM ${s}.ready_entries e
           WHERE e.lane_id = v_lane.lane_id
             AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id)
             AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
+            AND (NOT v_tombstones OR NOT EXISTS (SELECT FROM ${s}.ready_tombstones t
+              WHERE t.ready_slot = e.ready_slot AND t.job_id = e.job_id AND t.run_lease = e.run_lease))
           ORDER BY e.enqueue_xid, e.job_id
           LIMIT v_limit
         ) r
+        WINDOW ordered AS (ORDER BY r.enqueue_xid, r.job_id)
         ORDER BY r.enqueue_xid, r.job_id
         LIMIT v_limit
+      ), taken AS MATERIALIZED (
+        SELECT f.*, f.item = (SELECT count(*) FROM found) AND f.item < v_limit AS is_last
+        FROM found f WHERE f.item = 1 OR f.bytes <= c_max_bytes
       ), claim AS (
-        -- A short batch says that the window is used up.
+        -- With the last row there is, the window is used up.
         INSERT INTO ${s}.lease_claims AS c (
           claim_seq, claimed_at, instance_id, lane_id, claim_slot,
           window_prev, window_cur, pos_xid, pos_job_id, job_ids, run_leases)
         SELECT v_seq + 1, v_claimed_at, p_instance_id, v_lane.lane_id, v_slot,
-          CASE WHEN count(*) = v_limit THEN v_prev END, v_cur,
-          CASE WHEN count(*) = v_limit THEN (array_agg(t.enqueue_xid ORDER BY t.item))[v_limit] END,
-          CASE WHEN count(*) = v_limit THEN (array_agg(t.job_id ORDER BY t.item))[v_limit] END,
+          CASE WHEN NOT bool_or(t.is_last) THEN v_prev END, v_cur,
+          CASE WHEN NOT bool_or(t.is_last) THEN (array_agg(t.enqueue_xid ORDER BY t.item DESC))[1] END,
+          CASE WHEN NOT bool_or(t.is_last) THEN (array_agg(t.job_id ORDER BY t.item DESC))[1] END,
           array_agg(t.job_id ORDER BY t.item), array_agg(t.run_lease + 1 ORDER BY t.item)
         FROM taken t HAVING count(*) > 0
       )
       SELECT v_lane.queue_no, v_lane.lane_id, v_seq + 1, v_claimed_at, t.item,
         t.job_id, t.run_lease + 1, t.attempt + 1, t.max_attempts, v_lane.priority, t.ready_slot,
-        t.run_at, t.created_at, t.kind, t.args, t.payload
+        t.run_at, t.created_at, t.kind, t.args, t.unique_key, t.payload
       FROM taken t ORDER BY t.item;
 
       GET DIAGNOSTICS v_taken = ROW_COUNT;
+      v_nothing := v_nothing AND v_taken = 0;
       v_budget[v_lane.queue_no] := v_budget[v_lane.queue_no] - v_taken;
       v_left := v_left - v_taken;
       IF v_taken > 0 AND v_gate.mark_due THEN
@@ -151,9 +170,25 @@ BEGIN
         v_gate.mark_due := false;
       END IF;
       EXIT WHEN v_taken = v_limit;
-      v_seq := v_seq + sign(v_taken)::int;
+      IF v_taken > 0 AND (SELECT k.window_prev IS NOT NULL FROM ${s}.lane_cursor(v_lane.lane_id) k) THEN
+        v_cut := v_cut || v_lane.queue_no;
+        EXIT;
+      END IF;
+      v_seq := v_seq + (v_taken > 0)::int;
       v_prev := NULL;
     END LOOP;
+
+    -- Only tombstones: a claim of nothing takes the cursor past them, so that they are walked over once.
+    IF v_nothing AND v_tombstones THEN
+      INSERT INTO ${s}.lease_claims (claim_seq, claimed_at, instance_id, lane_id, claim_slot, window_cur, job_ids, run_leases)
+      VALUES (v_seq + 1, v_claimed_at, p_instance_id, v_lane.lane_id, v_slot, v_cur, '{}', '{}');
+    END IF;
   END LOOP;
+
+  -- Rows without a job: of these queues there is more to be had, at once or when somebody else has done claiming.
+  RETURN QUERY SELECT q, NULL::int, NULL::bigint, NULL::timestamptz, NULL::smallint, NULL::bigint, NULL::int, NULL::int,
+    NULL::smallint, NULL::smallint, NULL::smallint, NULL::timestamptz, NULL::timestamptz,
+    CASE WHEN q = ANY (v_cut) THEN 'more' WHEN q = ANY (v_refused) THEN 'refused' ELSE 'contended' END, NULL::json, NULL::bytea, NULL::jsonb
+  FROM (SELECT DISTINCT unnest(v_cut || v_refused || v_contended)) AS u(q);
 END $awa$`,
 ];

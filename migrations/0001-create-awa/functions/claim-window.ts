@@ -56,15 +56,20 @@ LANGUAGE sql STABLE AS $awa$
   LIMIT 1
 $awa$`,
 
-  // The parts of a lane that hold its unclaimed rows: the rest of the open window, then what is new since.
+  // What a cursor leaves to be claimed: the rest of its window, then what is new since.
+  `CREATE FUNCTION ${s}.ranges_after(
+  p_prev pg_snapshot, p_cur pg_snapshot, p_pos_xid xid8, p_pos_job_id bigint, p_now pg_snapshot
+) RETURNS TABLE (lo_xid xid8, lo_job_id bigint, hi_xid xid8, hi_job_id bigint) LANGUAGE sql IMMUTABLE ROWS 4 AS $awa$
+  SELECT * FROM ${s}.window_ranges(p_prev, p_cur, p_pos_xid, p_pos_job_id) WHERE p_prev IS NOT NULL
+  UNION ALL
+  SELECT * FROM ${s}.window_ranges(p_cur, p_now, NULL, NULL)
+$awa$`,
+
+  // The parts of a lane that hold its unclaimed rows.
   `CREATE FUNCTION ${s}.unclaimed_ranges(p_lane_id int, p_now pg_snapshot)
 RETURNS TABLE (lo_xid xid8, lo_job_id bigint, hi_xid xid8, hi_job_id bigint) LANGUAGE sql STABLE AS $awa$
-  SELECT g.lo_xid, g.lo_job_id, g.hi_xid, g.hi_job_id
+  SELECT g.*
   FROM ${s}.lane_cursor(p_lane_id) k
-  CROSS JOIN LATERAL (
-    SELECT * FROM ${s}.window_ranges(k.window_prev, k.window_cur, k.pos_xid, k.pos_job_id) WHERE k.window_prev IS NOT NULL
-    UNION ALL
-    SELECT * FROM ${s}.window_ranges(k.window_cur, p_now, NULL, NULL)
-  ) g
+  CROSS JOIN LATERAL ${s}.ranges_after(k.window_prev, k.window_cur, k.pos_xid, k.pos_job_id, p_now) g
 $awa$`,
 ];

@@ -1,4 +1,4 @@
-import { PLAN_BY_INDEX } from './plan-settings.js';
+import { OWN_NAMES, PLAN_BY_INDEX } from './plan-settings.js';
 
 /**
  * Closing attempts. An attempt is an item of a claim, and it is open until a closure names it: the first closure wins,
@@ -7,6 +7,16 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  * Locks: the claim rows touched, FOR UPDATE, in (lane_id, claim_seq) order. A lock writes no new row version.
  */
 export const closeAttempts = (s: string, channel: string): string[] => [
+  // A statement has to see what was committed before it: under a snapshot of the transaction, two could win one attempt.
+  `CREATE FUNCTION ${s}.require_read_committed() RETURNS void LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'jobs can only be claimed, closed and cancelled under READ COMMITTED, not %',
+      upper(current_setting('transaction_isolation')) USING ERRCODE = 'AW002';
+  END IF;
+END $awa$`,
+
   // Locks the claims, wherever in the ring they lie now, and answers which items (by ordinal) are open for this (job_id, run_lease).
   `CREATE FUNCTION ${s}.lock_open_items(
   p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[]
@@ -14,6 +24,7 @@ export const closeAttempts = (s: string, channel: string): string[] => [
 ${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 BEGIN
+  PERFORM ${s}.require_read_committed();
   PERFORM FROM ${s}.lease_claims c
   JOIN (SELECT DISTINCT * FROM unnest(p_lane_ids, p_claim_seqs)) AS k(lane_id, claim_seq)
     ON c.lane_id = k.lane_id AND c.claim_seq = k.claim_seq
@@ -39,8 +50,10 @@ BEGIN
 END $awa$`,
 
   // Records successes: a closure a claim, a completion batch a claim and ready slot. Returns the ordinals that were stale.
+  // p_unique_ords and p_unique_keys name the jobs with unique keys among them.
   `CREATE FUNCTION ${s}.complete_attempts(
-  p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[], p_ready_slots smallint[]
+  p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[], p_ready_slots smallint[],
+  p_unique_ords int[] DEFAULT '{}', p_unique_keys bytea[] DEFAULT '{}'
 ) RETURNS SETOF int LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
 DECLARE
@@ -63,11 +76,16 @@ BEGIN
   )
   SELECT coalesce(array_agg(d.ord), '{}') INTO v_open FROM done d;
 
+  IF cardinality(p_unique_ords) > 0 THEN
+    PERFORM ${s}.end_unique_keys(array_agg(u.unique_key), array_agg(p_job_ids[u.ord]), 'completed', array_agg(p_ready_slots[u.ord]))
+    FROM unnest(p_unique_ords, p_unique_keys) AS u(ord, unique_key) WHERE u.ord = ANY (v_open);
+  END IF;
+
   RETURN QUERY SELECT o FROM generate_subscripts(p_items, 1) AS o WHERE o <> ALL (v_open);
 END $awa$`,
 
   `CREATE FUNCTION ${s}.retry_delay(p_attempt int) RETURNS interval LANGUAGE sql VOLATILE AS $awa$
-  SELECT least(power(2, least(p_attempt, 30)) * (1 + random() * 0.25), 86400) * interval '1 second'
+  SELECT least(pg_catalog.power(2::double precision, least(p_attempt, 30)::double precision) * (1 + pg_catalog.random() * 0.25), 86400) * interval '1 second'
 $awa$`,
 
   // The one place that decides what becomes of an attempt that did not succeed, whoever reports it.
@@ -82,6 +100,11 @@ $awa$`,
     WHEN 'released' THEN 'available'
   END
 $awa$`,
+
+  `CREATE FUNCTION ${s}.unknown_outcome(p_outcome text) RETURNS text LANGUAGE plpgsql AS $awa$
+BEGIN
+  RAISE EXCEPTION '"%" is not an outcome of an attempt', p_outcome USING ERRCODE = 'invalid_parameter_value';
+END $awa$`,
 
   // The history keeps the newest 50 errors.
   `CREATE FUNCTION ${s}.append_error(p_payload jsonb, p_attempt int, p_error text, p_at timestamptz, p_terminal boolean)
@@ -98,6 +121,8 @@ $awa$`,
   /*
    * Everything but success. Outcomes: error (retried while attempts are left), failed (terminal), invalid (failed, the
    * attempt does not count), cancelled, drained (cancelled before it ran: the attempt does not count), snoozed and released (the attempt is given back; released work is available at once). A retry without a delay takes retry_delay.
+   * A job that would go on while another one holds its unique key (the states that hold a key do not let that happen; somebody
+   * wrote to the tables) is cancelled instead.
    * Answers each item's new state; an item that is not in the answer was stale.
    */
   `CREATE FUNCTION ${s}.settle_attempts(
@@ -114,17 +139,24 @@ BEGIN
   RETURN QUERY
   WITH ended AS MATERIALIZED (
     SELECT o.ord, o.claim_slot, o.claimed_at, p_claim_seqs[o.ord] AS claim_seq, p_items[o.ord] AS item,
-      p_outcomes[o.ord] AS outcome, p_run_leases[o.ord] AS lease, e.*
+      p_outcomes[o.ord] AS outcome, p_run_leases[o.ord] AS lease, e.*,
+      (SELECT c.job_id FROM ${s}.job_unique_claims c WHERE c.unique_key = e.unique_key AND c.job_id <> e.job_id) AS key_holder
     FROM ${s}.lock_open_items(p_lane_ids, p_claim_seqs, p_items, p_job_ids, p_run_leases) o
     JOIN ${s}.ready_entries e ON e.job_id = p_job_ids[o.ord] AND e.run_lease = p_run_leases[o.ord] - 1
   ), decided AS MATERIALIZED (
-    SELECT n.*, ${s}.state_after(n.outcome, n.attempt + 1, n.max_attempts) AS state,
+    SELECT n.*, x.next_state, CASE WHEN n.key_holder IS NOT NULL AND x.next_state IN ('retryable', 'scheduled', 'available')
+        THEN 'cancelled' ELSE x.next_state END AS state,
       CASE WHEN n.outcome IN ('snoozed', 'released', 'invalid', 'drained') THEN n.attempt ELSE n.attempt + 1 END AS attempt_after,
       v_now + coalesce(p_delays_ms[n.ord] * interval '1 millisecond', ${s}.retry_delay(n.attempt + 1)) AS due_at
     FROM ended n
+    CROSS JOIN LATERAL (
+      SELECT coalesce(${s}.state_after(n.outcome, n.attempt + 1, n.max_attempts), ${s}.unknown_outcome(n.outcome)) AS next_state
+    ) x
   ), settled AS MATERIALIZED (
-    SELECT d.*, ${s}.append_error(d.payload, d.attempt + 1, p_errors[d.ord], v_now, d.state <> 'retryable') AS payload_after
-    FROM decided d WHERE d.state IS NOT NULL
+    SELECT d.*, ${s}.append_error(d.payload, d.attempt + 1, CASE WHEN d.state <> d.next_state
+      THEN concat_ws(E'\\n', format('cancelled: job %s holds its unique key', d.key_holder), p_errors[d.ord])
+      ELSE p_errors[d.ord] END, v_now, d.state <> 'retryable') AS payload_after
+    FROM decided d
   ), closed AS (
     INSERT INTO ${s}.lease_claim_closures (claim_seq, closed_at, lane_id, claim_slot, outcome, items)
     SELECT d.claim_seq, v_now, d.lane_id, d.claim_slot, d.state, array_agg(d.item ORDER BY d.item)
@@ -141,14 +173,23 @@ BEGIN
     SELECT d.job_id, d.run_at, d.created_at, d.claimed_at, v_now, d.lane_id, d.attempt_after, d.lease,
       v_done_slot, d.max_attempts, d.state, d.kind, d.args, d.unique_key, d.payload_after
     FROM settled d WHERE d.state IN ('failed', 'cancelled')
+  ), buried AS (
+    -- Outlives the row in done_entries, if need be: without either, the job would look completed.
+    INSERT INTO ${s}.ready_tombstones (job_id, run_lease, ready_slot)
+    SELECT d.job_id, d.run_lease, d.ready_slot FROM settled d WHERE d.state IN ('failed', 'cancelled')
   ), released AS (
     INSERT INTO ${s}.ready_entries (job_id, run_at, created_at, lane_id, attempt, run_lease, ready_slot, max_attempts,
       kind, args, unique_key, payload)
     SELECT d.job_id, d.run_at, d.created_at, d.lane_id, d.attempt_after, d.lease, v_slot, d.max_attempts,
       d.kind, d.args, d.unique_key, d.payload_after
     FROM settled d WHERE d.state = 'available'
+  ), keys_ended AS MATERIALIZED (
+    SELECT ${s}.end_unique_keys(array_agg(d.unique_key), array_agg(d.job_id), d.state, array_agg(v_done_slot))
+    FROM settled d WHERE d.unique_key IS NOT NULL AND d.state IN ('failed', 'cancelled') GROUP BY d.state
   )
-  SELECT d.ord, d.state FROM settled d;
+  SELECT d.ord, d.state FROM settled d
+  -- Asks for the answer of the calls: unasked, they would not be made.
+  WHERE (SELECT count(*) FROM keys_ended) >= 0;
 
   PERFORM pg_notify('${channel}', l.queue) FROM ${s}.queue_lanes l
   WHERE l.lane_id IN (SELECT p_lane_ids[o] FROM generate_subscripts(p_items, 1) AS o WHERE p_outcomes[o] = 'released');

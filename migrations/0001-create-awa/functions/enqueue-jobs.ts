@@ -1,14 +1,16 @@
-import { PLAN_BY_INDEX } from './plan-settings.js';
+import { OWN_NAMES, PLAN_BY_INDEX } from './plan-settings.js';
 
 /**
  * enqueue_jobs: inserts jobs in the caller's transaction, in the order given, and returns their ids in that order.
  *
  * Takes no lock that another enqueuing transaction could wait for: ids come from a sequence, lanes are only read, rows
  * go to the slot that is written now. A queue that was never registered is an error (SQLSTATE AW001).
+ * p_job_ids and p_unique_keys are for enqueue_unique_jobs, which has taken the keys under these ids.
  * The wake-up is a NOTIFY with the queue's name: Postgres sends equal ones of a transaction once.
  */
 export const enqueueJobs = (s: string, channel: string): string[] => [
-  `CREATE FUNCTION ${s}.unknown_lane(p_queue text, p_priority int) RETURNS int LANGUAGE plpgsql AS $awa$
+  `CREATE FUNCTION ${s}.unknown_lane(p_queue text, p_priority int) RETURNS int LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 BEGIN
   RAISE EXCEPTION 'queue "%" with priority % is not registered', p_queue, p_priority
     USING ERRCODE = 'AW001', HINT = 'Register the queue first: register_queues(ARRAY[name]), or list it in the module options.';
@@ -16,7 +18,8 @@ END $awa$`,
 
   `CREATE FUNCTION ${s}.enqueue_jobs(
   p_queues text[], p_priorities int[], p_kinds text[], p_args text[], p_max_attempts int[],
-  p_run_ats timestamptz[], p_delays_ms double precision[], p_payloads text[], p_ordering_keys text[]
+  p_run_ats timestamptz[], p_delays_ms double precision[], p_payloads text[], p_ordering_keys text[],
+  p_job_ids bigint[] DEFAULT NULL, p_unique_keys bytea[] DEFAULT NULL
 ) RETURNS SETOF bigint LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
 DECLARE
@@ -30,9 +33,10 @@ BEGIN
   END IF;
   RETURN QUERY
   WITH input AS MATERIALIZED (
-    SELECT nextval('${s}.job_ids'::regclass) AS job_id, i.*
+    SELECT coalesce(i.id, nextval('${s}.job_ids'::regclass)) AS job_id, i.*
     FROM unnest(p_queues, p_priorities, p_kinds, p_args, p_max_attempts, p_run_ats, p_delays_ms, p_payloads,
-      p_ordering_keys) WITH ORDINALITY AS i(queue, priority, kind, args, max_attempts, run_at, delay_ms, payload, ordering_key, ord)
+      p_ordering_keys, p_job_ids, p_unique_keys)
+      WITH ORDINALITY AS i(queue, priority, kind, args, max_attempts, run_at, delay_ms, payload, ordering_key, id, unique_key, ord)
   ), placed AS MATERIALIZED (
     SELECT i.*, coalesce(l.lane_id, ${s}.unknown_lane(i.queue, i.priority)) AS lane_id,
       coalesce(i.run_at, v_now + i.delay_ms * interval '1 millisecond', v_now) AS due_at
@@ -41,13 +45,13 @@ BEGIN
       AND l.shard = CASE WHEN v_turn IS NULL THEN 0 ELSE ${s}.shard_for(i.queue, i.ordering_key, v_turn) END
   ), ready AS (
     INSERT INTO ${s}.ready_entries
-      (job_id, run_at, created_at, lane_id, attempt, run_lease, ready_slot, max_attempts, kind, args, payload)
-    SELECT p.job_id, p.due_at, v_now, p.lane_id, 0, 0, v_slot, p.max_attempts, p.kind, p.args::json, p.payload::jsonb
+      (job_id, run_at, created_at, lane_id, attempt, run_lease, ready_slot, max_attempts, kind, args, unique_key, payload)
+    SELECT p.job_id, p.due_at, v_now, p.lane_id, 0, 0, v_slot, p.max_attempts, p.kind, p.args::json, p.unique_key, p.payload::jsonb
     FROM placed p WHERE p.due_at <= v_now ORDER BY p.ord
   ), deferred AS (
     INSERT INTO ${s}.deferred_jobs
-      (job_id, run_at, created_at, lane_id, attempt, run_lease, max_attempts, state, kind, args, payload)
-    SELECT p.job_id, p.due_at, v_now, p.lane_id, 0, 0, p.max_attempts, 'scheduled', p.kind, p.args::json, p.payload::jsonb
+      (job_id, run_at, created_at, lane_id, attempt, run_lease, max_attempts, state, kind, args, unique_key, payload)
+    SELECT p.job_id, p.due_at, v_now, p.lane_id, 0, 0, p.max_attempts, 'scheduled', p.kind, p.args::json, p.unique_key, p.payload::jsonb
     FROM placed p WHERE p.due_at > v_now
   )
   SELECT p.job_id FROM placed p ORDER BY p.ord;

@@ -1,3 +1,5 @@
+import { OWN_NAMES } from './plan-settings.js';
+
 /**
  * Processes and what they hold. A process proves that it lives by its heartbeat; the attempts of one that does not are
  * taken from it. All times are the database's.
@@ -7,7 +9,8 @@ export const instances = (s: string): string[] => [
   // A setting that is NULL stays as it is stored. Rows are locked in the order of the names.
   `CREATE FUNCTION ${s}.register_queues(
   p_queues text[], p_agings_ms int[] DEFAULT NULL, p_shards int[] DEFAULT NULL, p_max_claimers int[] DEFAULT NULL
-) RETURNS void LANGUAGE plpgsql AS $awa$
+) RETURNS void LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 DECLARE
   v_given record;
 BEGIN
@@ -36,69 +39,67 @@ BEGIN
 END $awa$`,
 
   // False: this instance was declared lost; it must stop what it runs and register anew.
-  `CREATE FUNCTION ${s}.heartbeat(p_instance_id uuid) RETURNS boolean LANGUAGE plpgsql AS $awa$
+  `CREATE FUNCTION ${s}.heartbeat(p_instance_id uuid) RETURNS boolean LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 BEGIN
-  UPDATE ${s}.runtime_instances SET heartbeat_at = clock_timestamp() WHERE instance_id = p_instance_id AND lost_at IS NULL;
+  UPDATE ${s}.runtime_instances SET heartbeat_at = clock_timestamp() WHERE instance_id = p_instance_id;
   RETURN FOUND;
 END $awa$`,
 
-  // Ends the open attempts of an instance. Its claims are locked, except those that somebody is closing. What is retried is due
-  // at once: the time until the instance was missed was back-off enough.
+  /*
+   * Ends open attempts: those of one instance, except in the claims it knows, or, without an instance, those whose instance is
+   * not registered. Claims are locked, except those that somebody is closing. What is retried is due at once: the time until
+   * the instance was missed was back-off enough. Reads the claim ring, which holds little more than what is open.
+   */
   `CREATE FUNCTION ${s}.take_over_attempts(p_instance_id uuid, p_known_lanes int[], p_known_seqs bigint[], p_outcome text,
-  p_error text, p_limit int) RETURNS int LANGUAGE plpgsql AS $awa$
+  p_error text, p_limit int) RETURNS int LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 DECLARE
   v_open record;
 BEGIN
   WITH held AS MATERIALIZED (
     SELECT c.lane_id, c.claim_seq, c.job_ids, c.run_leases
     FROM ${s}.lease_claims c
-    WHERE c.instance_id = p_instance_id
-      AND (c.lane_id, c.claim_seq) NOT IN (SELECT * FROM unnest(p_known_lanes, p_known_seqs))
+    WHERE CASE WHEN p_instance_id IS NULL
+        THEN NOT EXISTS (SELECT FROM ${s}.runtime_instances i WHERE i.instance_id = c.instance_id)
+        ELSE c.instance_id = p_instance_id
+          AND (c.lane_id, c.claim_seq) NOT IN (SELECT * FROM unnest(p_known_lanes, p_known_seqs)) END
       AND cardinality(c.job_ids) > (
         SELECT coalesce(sum(cardinality(x.items)), 0) FROM ${s}.lease_claim_closures x
-        WHERE x.claim_slot = c.claim_slot AND x.lane_id = c.lane_id AND x.claim_seq = c.claim_seq)
+        WHERE x.lane_id = c.lane_id AND x.claim_seq = c.claim_seq)
     ORDER BY c.lane_id, c.claim_seq
     LIMIT p_limit
     FOR UPDATE OF c SKIP LOCKED
   )
-  SELECT array_agg(h.lane_id) AS lane_ids, array_agg(h.claim_seq) AS claim_seqs,
-    array_agg(i.item::smallint) AS items, array_agg(i.job_id) AS job_ids, array_agg(i.run_lease) AS run_leases
+  SELECT array_agg(h.lane_id) AS lane_ids, array_agg(h.claim_seq) AS claim_seqs, array_agg(i.item::smallint) AS items,
+    array_agg(i.job_id) AS job_ids, array_agg(i.run_lease) AS run_leases, count(*)::int AS attempts
   INTO v_open
   FROM held h CROSS JOIN LATERAL unnest(h.job_ids, h.run_leases) WITH ORDINALITY AS i(job_id, run_lease, item);
 
-  IF v_open.items IS NULL THEN
+  IF v_open.attempts = 0 THEN
     RETURN 0;
   END IF;
   RETURN (SELECT count(*)::int FROM ${s}.settle_attempts(
     v_open.lane_ids, v_open.claim_seqs, v_open.items, v_open.job_ids, v_open.run_leases,
-    array_fill(p_outcome, ARRAY[cardinality(v_open.items)]), array_fill(p_error, ARRAY[cardinality(v_open.items)]),
-    array_fill(0::double precision, ARRAY[cardinality(v_open.items)])));
+    array_fill(p_outcome, ARRAY[v_open.attempts]), array_fill(p_error, ARRAY[v_open.attempts]),
+    array_fill(0::double precision, ARRAY[v_open.attempts])));
 END $awa$`,
 
   /*
-   * Declares instances lost whose heartbeat is older than they promised, and takes their attempts from them. After a restart of the
-   * server everybody gets a full promise again: an outage must not make the whole fleet look dead. A lost instance's row
-   * stays for an hour, and its claims are looked through as long: one may have been committing while it was declared lost.
+   * Strikes instances off whose heartbeat is older than they promised, and takes over the attempts of all that are not on the
+   * list: also of one whose claim was still committing when it was struck off.
+   *
+   * Nobody is judged by a time in which nobody could have reached the server: after a restart everybody gets a full promise
+   * again, and the caller says for how long its own contact has been unbroken. Nor does anybody judge itself.
    */
-  `CREATE FUNCTION ${s}.rescue_attempts(p_limit int) RETURNS int LANGUAGE plpgsql AS $awa$
-DECLARE
-  v_instance record;
-  v_rescued int := 0;
+  `CREATE FUNCTION ${s}.rescue_attempts(p_self uuid, p_contact_ms double precision, p_limit int) RETURNS int LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 BEGIN
-  UPDATE ${s}.runtime_instances SET lost_at = clock_timestamp() WHERE instance_id IN (
+  DELETE FROM ${s}.runtime_instances WHERE instance_id IN (
     SELECT i.instance_id FROM ${s}.runtime_instances i
-    WHERE i.lost_at IS NULL AND greatest(i.heartbeat_at, pg_postmaster_start_time()) < clock_timestamp() - i.stale_after
+    WHERE i.instance_id <> p_self AND i.stale_after < clock_timestamp() - greatest(
+      i.heartbeat_at, pg_postmaster_start_time(), clock_timestamp() - p_contact_ms * interval '1 millisecond')
     ORDER BY i.instance_id FOR UPDATE SKIP LOCKED);
-
-  FOR v_instance IN
-    SELECT i.instance_id, i.hostname, i.pid FROM ${s}.runtime_instances i WHERE i.lost_at IS NOT NULL ORDER BY i.lost_at DESC
-  LOOP
-    EXIT WHEN v_rescued >= p_limit;
-    v_rescued := v_rescued + ${s}.take_over_attempts(v_instance.instance_id, '{}', '{}', 'error',
-      format('the worker that ran this attempt is gone (%s, pid %s)', v_instance.hostname, v_instance.pid), 32);
-  END LOOP;
-
-  DELETE FROM ${s}.runtime_instances WHERE lost_at < clock_timestamp() - interval '1 hour';
-  RETURN v_rescued;
+  RETURN ${s}.take_over_attempts(NULL, '{}', '{}', 'error', 'the worker that ran this attempt is gone', p_limit);
 END $awa$`,
 ];

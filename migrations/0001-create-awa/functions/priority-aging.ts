@@ -16,15 +16,20 @@ $awa$`,
 
   // The first unclaimed row of a lane tells how long the lane has waited. Index ranges only, and the first row of each.
   `CREATE FUNCTION ${s}.lane_head(p_lane_id int) RETURNS TABLE (run_at timestamptz) LANGUAGE sql STABLE ROWS 1 AS $awa$
-  SELECT head.run_at
-  FROM ${s}.unclaimed_ranges(p_lane_id, pg_current_snapshot()) g
-  CROSS JOIN LATERAL (
-    SELECT e.run_at, e.enqueue_xid, e.job_id FROM ${s}.ready_entries e
-    WHERE e.lane_id = p_lane_id
-      AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
-    ORDER BY e.enqueue_xid, e.job_id LIMIT 1
-  ) head
-  ORDER BY head.enqueue_xid, head.job_id LIMIT 1
+  (SELECT head.run_at
+   FROM ${s}.unclaimed_ranges(p_lane_id, pg_current_snapshot()) g
+   CROSS JOIN LATERAL (
+     SELECT e.run_at, e.enqueue_xid, e.job_id FROM ${s}.ready_entries e
+     WHERE e.lane_id = p_lane_id
+       AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
+     ORDER BY e.enqueue_xid, e.job_id LIMIT 1
+   ) head
+   ORDER BY head.enqueue_xid, head.job_id LIMIT 1)
+  UNION ALL
+  -- A cursor of another cluster finds nothing: the claim has to see it, and refuses.
+  SELECT clock_timestamp() FROM ${s}.lane_cursor(p_lane_id) k
+  WHERE pg_snapshot_xmax(k.window_cur) > pg_snapshot_xmax(pg_current_snapshot())
+  LIMIT 1
 $awa$`,
 
   // How many of the first p_limit unclaimed rows of a lane, before the first that is not as old.

@@ -1,4 +1,4 @@
-import { PLAN_BY_INDEX } from './plan-settings.js';
+import { OWN_NAMES, PLAN_BY_INDEX } from './plan-settings.js';
 
 /**
  * Pausing, resuming and draining a queue. A pause is a column of the queue's row, which each claim reads at its beginning: a claim
@@ -8,14 +8,16 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  */
 export const queueAdmin = (s: string, channel: string): string[] => [
   // Pausing what is paused keeps the time and takes the newer reason and author.
-  `CREATE FUNCTION ${s}.pause_queue(p_queue text, p_reason text, p_by text) RETURNS boolean LANGUAGE plpgsql AS $awa$
+  `CREATE FUNCTION ${s}.pause_queue(p_queue text, p_reason text, p_by text) RETURNS boolean LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 BEGIN
   UPDATE ${s}.queues q SET paused_at = coalesce(q.paused_at, clock_timestamp()), pause_reason = p_reason, paused_by = p_by
   WHERE q.name = p_queue;
   RETURN FOUND;
 END $awa$`,
 
-  `CREATE FUNCTION ${s}.resume_queue(p_queue text) RETURNS boolean LANGUAGE plpgsql AS $awa$
+  `CREATE FUNCTION ${s}.resume_queue(p_queue text) RETURNS boolean LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 BEGIN
   UPDATE ${s}.queues q SET paused_at = NULL, pause_reason = NULL, paused_by = NULL WHERE q.name = p_queue;
   PERFORM pg_notify('${channel}', p_queue) WHERE FOUND;
@@ -28,7 +30,8 @@ END $awa$`,
    * registered by the caller: a claim must not be preceded by a write.
    */
   `CREATE FUNCTION ${s}.drain_ready(p_instance_id uuid, p_queue text, p_reason text, p_limit int,
-  OUT cancelled int, OUT oldest_created_at timestamptz) LANGUAGE plpgsql AS $awa$
+  OUT cancelled int, OUT oldest_created_at timestamptz) LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 DECLARE
   v_taken record;
 BEGIN
@@ -51,6 +54,8 @@ DECLARE
   v_now timestamptz := clock_timestamp();
   v_done_slot smallint := ${s}.current_slot('done');
   v_cancelled int;
+  v_job_ids bigint[];
+  v_keys bytea[];
 BEGIN
   WITH waiting AS MATERIALIZED (
     SELECT d.job_id FROM ${s}.deferred_jobs d
@@ -65,7 +70,12 @@ BEGIN
       'cancelled', g.kind, g.args, g.unique_key, ${s}.append_error(g.payload, g.attempt, p_reason, v_now, true)
     FROM gone g
   )
-  SELECT count(*)::int INTO v_cancelled FROM gone;
+  SELECT count(*)::int, array_agg(g.job_id) FILTER (WHERE g.unique_key IS NOT NULL),
+    array_agg(g.unique_key) FILTER (WHERE g.unique_key IS NOT NULL)
+  INTO v_cancelled, v_job_ids, v_keys FROM gone g;
+  IF v_keys IS NOT NULL THEN
+    PERFORM ${s}.end_unique_keys(v_keys, v_job_ids, 'cancelled', array_fill(v_done_slot, ARRAY[cardinality(v_keys)]));
+  END IF;
   RETURN v_cancelled;
 END $awa$`,
 ];

@@ -1,5 +1,5 @@
 import { RINGS } from '../rings.js';
-import { PLAN_BY_INDEX } from './plan-settings.js';
+import { OWN_NAMES, PLAN_BY_INDEX } from './plan-settings.js';
 
 /**
  * Rotation and reclaim of the rings.
@@ -44,7 +44,8 @@ $awa$`,
   END
 $awa$`,
 
-  `CREATE FUNCTION ${s}.rotate_ring(p_ring text, p_generation bigint) RETURNS text LANGUAGE plpgsql AS $awa$
+  `CREATE FUNCTION ${s}.rotate_ring(p_ring text, p_generation bigint) RETURNS text LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 DECLARE
   v_current record;
   v_free smallint;
@@ -150,7 +151,8 @@ BEGIN
 END $awa$`,
 
   `CREATE FUNCTION ${s}.prune_ring(p_ring text, p_generation bigint, p_patience interval DEFAULT '20 ms')
-RETURNS text LANGUAGE plpgsql AS $awa$
+RETURNS text LANGUAGE plpgsql
+${OWN_NAMES} AS $awa$
 DECLARE
   v_lock_timeout text := current_setting('lock_timeout');
   v_tables text[];
@@ -158,6 +160,10 @@ DECLARE
   v_slot smallint;
   v_blocker text;
 BEGIN
+  -- One at a time, whatever the slot: a proof reads other slots than its own, so two who hold one each would wait for each other.
+  IF NOT pg_try_advisory_xact_lock(hashtextextended('${s}.prune_ring', 0)) THEN
+    RETURN 'somebody else is pruning';
+  END IF;
   SELECT g.slot INTO v_slot FROM ${s}.ring_segments(p_ring) g WHERE g.generation = p_generation AND g.sealed_at IS NOT NULL;
   IF NOT FOUND THEN
     RETURN 'not a sealed generation';
@@ -194,6 +200,7 @@ BEGIN
   ELSIF p_ring = 'claim' THEN
     PERFORM ${s}.carry_claims(v_slot, ${s}.current_slot('claim'));
   END IF;
+  PERFORM ${s}.drop_unique_records(p_ring, v_slot);
   FOREACH v_table IN ARRAY v_tables LOOP
     EXECUTE format('TRUNCATE ONLY ${s}.%I', v_table || '_' || v_slot);
   END LOOP;

@@ -1,0 +1,34 @@
+import { InvalidOptionsError } from '../errors/index.js';
+import { show, unknownKeyProblems } from '../jobs/job-options.rules.js';
+import {
+  chooseConnection,
+  type TransactionConnection,
+  type TransactionOptions,
+} from './transaction-options.js';
+
+/** Options of cancelling jobs. @publicApi */
+export interface CancelOptions extends TransactionOptions {
+  /** Kept with the job, at most 8 KiB. Default `cancelled`. */
+  readonly reason?: string;
+}
+
+/** Checks the ids and options of a call. @throws InvalidOptionsError that lists every problem */
+export function resolveCancel(
+  ids: readonly string[],
+  options: CancelOptions,
+): TransactionConnection | undefined {
+  const problems = unknownKeyProblems('cancel', options, ['reason', 'manager', 'queryRunner', 'client']);
+  problems.push(...ids.flatMap(jobIdProblems));
+  if (options.reason !== undefined && typeof options.reason !== 'string') {
+    problems.push(`reason must be a string, not ${show(options.reason)}`);
+  }
+  const connection = chooseConnection(options, problems);
+  if (problems.length > 0) throw new InvalidOptionsError('cancelJobs()', problems);
+  return connection;
+}
+
+/** What is wrong with the id of a job. */
+export function jobIdProblems(id: unknown): string[] {
+  const isId = typeof id === 'string' && /^[1-9]\d{0,18}$/.test(id) && BigInt(id) <= 9223372036854775807n;
+  return isId ? [] : [`the id of a job is a decimal string such as "42", not ${show(id)}`];
+}

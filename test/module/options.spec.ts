@@ -1,0 +1,70 @@
+import { AwaModule, type AwaModuleOptions, InvalidOptionsError } from 'nestjs-awa';
+import type { DataSource } from 'typeorm';
+import { expect, it } from 'vitest';
+import { useNestApps } from './nest-apps.js';
+
+const apps = useNestApps();
+
+/** Nothing listens there: whoever tried to connect would be told so, and not of the options. */
+const NOWHERE = 'postgres://127.0.0.1:1/none';
+
+async function problems(options: AwaModuleOptions): Promise<readonly string[]> {
+  const error: unknown = await apps
+    .start({ imports: [AwaModule.forRoot(options)] })
+    .catch((reason: unknown) => reason);
+  if (!(error instanceof InvalidOptionsError))
+    throw new Error('not an InvalidOptionsError', { cause: error });
+  for (const problem of error.problems) expect(error.message).toContain(problem);
+  return error.problems;
+}
+
+it('lists every problem of the options at once, before anything connects', async () => {
+  const options = {
+    url: NOWHERE,
+    dataSource: 'default',
+    schema: 'a-b',
+    migrate: 'yes',
+    connectRetryMs: -1,
+    queues: { ' email': { maxWorkers: 0 }, reports: { maxWorker: 3 }, images: null },
+    worker: {
+      queues: ['emails'],
+      pollIntervalMs: 1,
+      heartbeatIntervalMs: 1_000,
+      heartbeatStaleMs: 2_000,
+      shutdownTimeoutMs: 0.5,
+      retries: 3,
+    },
+    maxArgsBytes: 0,
+    conectRetryMs: 5,
+  } as unknown as AwaModuleOptions;
+
+  expect(await problems(options)).toEqual([
+    expect.stringContaining('AwaModule has no option "conectRetryMs"'),
+    'pass either url or dataSource, not both',
+    'migrate must be "run", "check" or "off"',
+    expect.stringContaining('schema "a-b" is not usable'),
+    'connectRetryMs must be a whole number from 0 to 86400000, not -1',
+    'queue " email" must not begin or end with white space',
+    'queues. email.maxWorkers must be a whole number from 1 to 10000, not 0',
+    'queues.reports has no option "maxWorker" (known: maxWorkers)',
+    'queues.images must be an object, not null',
+    expect.stringContaining('worker has no option "retries"'),
+    expect.stringContaining(
+      'worker.heartbeatStaleMs must be at least three heartbeat intervals (3000), not 2000',
+    ),
+    'worker.queues names "emails", which is not in queues',
+    'worker.pollIntervalMs must be a whole number from 10 to 60000, not 1',
+    'worker.shutdownTimeoutMs must be a whole number from 0 to 3600000, not 0.5',
+    'maxArgsBytes must be a whole number from 1 to 67108864, not 0',
+  ]);
+});
+
+it.each<[string, AwaModuleOptions, string]>([
+  ['no queue', { url: NOWHERE, queues: {} }, 'queues must name at least one queue'],
+  ['a worker without queue', { url: NOWHERE, worker: { queues: [] } }, 'set worker to false'],
+  ['an empty connection string', { url: '' }, 'url must be a connection string'],
+  ['an empty name', { dataSource: '' }, 'dataSource must be a TypeORM DataSource, or the name'],
+  ['what is no DataSource', { dataSource: {} as DataSource }, 'dataSource must be a TypeORM DataSource'],
+])('refuses %s', async (_what, options, problem) => {
+  expect(await problems(options)).toEqual([expect.stringContaining(problem)]);
+});
