@@ -1,3 +1,6 @@
+export type { AdminNote } from './admin/admin-note.js';
+export { QueueAdminService } from './admin/queue-admin.service.js';
+export type { QueueClaimerLease, QueueInfo } from './admin/queue-info.js';
 export { type AwaModuleAsyncOptions, type AwaOptionsFactory, AwaModule } from './awa.module.js';
 export * from './errors/index.js';
 export {

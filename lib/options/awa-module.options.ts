@@ -1,10 +1,25 @@
 import type { DataSource } from 'typeorm';
 import type { JobDefinition } from '../jobs/index.js';
 
-/** Settings of one queue. @publicApi */
+/**
+ * Settings of one queue. `aging` and `shards` are stored with the queue, for all processes; a process that leaves one out leaves
+ * it as it is stored.
+ *
+ * @publicApi
+ */
 export interface QueueOptions {
   /** How many of its jobs one process runs at a time; 1 to 10,000. Default 50. */
   readonly maxWorkers?: number;
+  /**
+   * A job that waits so many milliseconds is claimed as if it were one priority more urgent, and so on for each further step; 1,000
+   * to a day, 0: never. 60,000 at first.
+   */
+  readonly aging?: number;
+  /**
+   * Number of lanes side by side, for a queue with more traffic than one takes; 1 to 64, 1 at first. More than one gives up the order of
+   * the queue: only jobs with the same `orderingKey` start in the order of their enqueues.
+   */
+  readonly shards?: number;
 }
 
 /** Settings of the worker of a process; all times in milliseconds. @publicApi */
@@ -55,6 +70,11 @@ export interface AwaModuleOptions {
   readonly connectRetryMs?: number;
   /** The application's queues. Default: one, named `default`. */
   readonly queues?: Readonly<Record<string, QueueOptions>>;
+  /**
+   * Most processes that claim from one queue at a time while it is hot; 1 to 64. It limits who looks for work: with the number of
+   * processes it is off. Stored with this process's queues, for all processes; left out, it stays as it is stored: 4 at first.
+   */
+  readonly maxClaimers?: number;
   /** Definitions that must have a handler in this process; boot fails when one has not. */
   readonly jobs?: readonly JobDefinition[];
   /** Whether this process works on jobs, and how; `false` for one that only enqueues. Default `true`. */

@@ -2,6 +2,7 @@ import { DataSource } from 'typeorm';
 import { InvalidOptionsError } from '../errors/index.js';
 import { DEFAULT_MAX_ARGS_BYTES, DEFAULT_QUEUE, type JobDefinition } from '../jobs/index.js';
 import { nameProblems, show, unknownKeyProblems } from '../jobs/job-options.rules.js';
+import type { QueueRegistration } from '../storage/operations/queues.js';
 import { type SchemaName, schemaName } from '../storage/schema-name.js';
 import type {
   AwaModuleOptions,
@@ -28,6 +29,8 @@ export interface ResolvedAwaOptions {
   readonly migrate: 'run' | 'check' | 'off';
   readonly connectRetryMs: number;
   readonly queueNames: readonly string[];
+  /** The same queues, with the settings to store. */
+  readonly queues: readonly QueueRegistration[];
   readonly jobs: readonly JobDefinition[];
   /** Undefined: this process does not work on jobs. */
   readonly worker: ResolvedWorkerOptions | undefined;
@@ -42,13 +45,17 @@ const OPTION_KEYS = Object.keys({
   migrate: true,
   connectRetryMs: true,
   queues: true,
+  maxClaimers: true,
   jobs: true,
   worker: true,
   retention: true,
   maxArgsBytes: true,
 } satisfies Record<keyof AwaModuleOptions, true>);
 
-const QUEUE_KEYS = Object.keys({ maxWorkers: true } satisfies Record<keyof QueueOptions, true>);
+const QUEUE_KEYS = Object.keys({ maxWorkers: true, aging: true, shards: true } satisfies Record<
+  keyof QueueOptions,
+  true
+>);
 
 const WORKER_KEYS = Object.keys({
   queues: true,
@@ -86,6 +93,7 @@ export function resolveAwaOptions(options: AwaModuleOptions): ResolvedAwaOptions
     migrate,
     connectRetryMs: check.integer('connectRetryMs', options.connectRetryMs, 30_000, 0, 86_400_000),
     queueNames: Object.keys(queues),
+    queues: check.registrations(queues, options.maxClaimers),
     jobs: options.jobs ?? [],
     worker: check.worker(options.worker ?? true, queues),
     retention: check.retention(options.retention ?? {}),
@@ -103,6 +111,28 @@ export function resolveAwaOptions(options: AwaModuleOptions): ResolvedAwaOptions
 
 class Checker {
   constructor(private readonly problems: string[]) {}
+
+  optionalInteger(label: string, value: number | undefined, least: number, most: number): number | undefined {
+    return value === undefined ? undefined : this.integer(label, value, least, least, most);
+  }
+
+  registrations(
+    queues: NonNullable<AwaModuleOptions['queues']>,
+    maxClaimers: number | undefined,
+  ): QueueRegistration[] {
+    const most = this.optionalInteger('maxClaimers', maxClaimers, 1, 64);
+    return Object.entries(queues).map(([name, settings]) => {
+      // What is wrong with the settings as a whole is said elsewhere.
+      const { aging, shards } = isObject(settings) ? settings : {};
+      if (aging !== 0) this.optionalInteger(`queues.${name}.aging`, aging, 1_000, 24 * HOUR_MS);
+      return {
+        name,
+        agingMs: aging,
+        shards: this.optionalInteger(`queues.${name}.shards`, shards, 1, 64),
+        maxClaimers: most,
+      };
+    });
+  }
 
   integer(label: string, value: number | undefined, fallback: number, least: number, most: number): number {
     if (value === undefined) return fallback;

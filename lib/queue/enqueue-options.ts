@@ -28,6 +28,11 @@ export interface EnqueueOptions extends TransactionOptions {
   readonly runAt?: Date;
   /** Not before so many milliseconds after the enqueue, 0 to ten years. Not together with `runAt`. */
   readonly delay?: number;
+  /**
+   * On a queue with several shards, jobs of one key go to one shard and start in the order of their enqueues, if their priorities are
+   * equal; 1 to 200 characters. Jobs without a key are spread. On a queue with one shard it changes nothing.
+   */
+  readonly orderingKey?: string;
   /** A JSON object kept with the job, at most 64 KiB. Keys that begin with `awa:` are reserved. */
   readonly metadata?: Readonly<Record<string, JsonValue>>;
   /** Tags besides those of the definition: at most 20 together, each of 1 to 200 characters. */

@@ -31,6 +31,8 @@ export interface ResolvedEnqueue {
   readonly runAt: Date | undefined;
   /** Due so many milliseconds after the database's present; undefined when due now or at `runAt`. */
   readonly delayMs: number | undefined;
+  /** Undefined: any shard will do. */
+  readonly orderingKey: string | undefined;
   /** JSON text of an object, fit for jsonb; undefined when there is none. */
   readonly metadataJson: string | undefined;
   /** Those of the definition, then those of the enqueue, each once. */
@@ -48,6 +50,7 @@ const KNOWN_OPTIONS = Object.keys({
   maxAttempts: true,
   runAt: true,
   delay: true,
+  orderingKey: true,
   metadata: true,
   tags: true,
   unique: true,
@@ -70,7 +73,7 @@ export function resolveEnqueueOptions(
   options: EnqueueOptions = {},
   limits: EnqueueLimits = {},
 ): ResolvedEnqueue {
-  const { queue, priority, maxAttempts, runAt, delay, metadata, tags, unique } = options;
+  const { queue, priority, maxAttempts, runAt, delay, orderingKey, metadata, tags, unique } = options;
   const problems = unknownKeyProblems('enqueue', options, KNOWN_OPTIONS);
   if (queue !== undefined) problems.push(...nameProblems('queue', queue));
   if (priority !== undefined) problems.push(...priorityProblems(priority));
@@ -78,6 +81,7 @@ export function resolveEnqueueOptions(
   if (runAt !== undefined) problems.push(...runAtProblems(runAt));
   if (delay !== undefined) problems.push(...delayProblems('delay', delay));
   if (runAt !== undefined && delay !== undefined) problems.push('pass either runAt or delay, not both');
+  if (orderingKey !== undefined) problems.push(...nameProblems('orderingKey', orderingKey));
   if (unique !== undefined && unique !== false) problems.push(...uniqueProblems(unique));
   const allTags = mergeTags(definition.tags, tags, problems);
   const metadataJson = serializeMetadata(metadata, limits.maxMetadataBytes, problems);
@@ -92,6 +96,7 @@ export function resolveEnqueueOptions(
     maxAttempts: maxAttempts ?? definition.maxAttempts,
     runAt: runAt === undefined ? undefined : new Date(runAt),
     delayMs: delay === undefined ? undefined : Math.round(delay),
+    orderingKey,
     metadataJson,
     tags: allTags,
     unique: resolveUnique(definition, unique),

@@ -87,7 +87,7 @@ export class Claimer {
     // Every slot is taken, and so every queue backlogged: the next slot that is freed wakes the loop.
     if (limits.length === 0) return this.untilReconcile(Number.POSITIVE_INFINITY);
 
-    const { jobs, more, contended } = await this.claim(limits);
+    const { jobs, more, contended, refused } = await this.claim(limits);
     for (const job of jobs) {
       if (this.stopping) this.options.handBack(job);
       else this.options.run(job);
@@ -96,7 +96,8 @@ export class Claimer {
       if (count(jobs, queue) >= limit || more.includes(queue)) this.backlogged.add(queue);
       else this.backlogged.delete(queue);
     }
-    this.idleTurns = jobs.length > 0 ? 0 : this.idleTurns + 1;
+    // Work that others claim now may be ours at the next look: not a reason to look less often.
+    this.idleTurns = jobs.length > 0 || refused.length > 0 ? 0 : this.idleTurns + 1;
     if (this.slots.free().some(({ queue }) => this.backlogged.has(queue))) return 0;
     if (contended.length > 0) return CONTENDED_RETRY_MS * (1 + Math.random());
     const factor = Math.min(Math.max(this.idleTurns, 1), MAX_IDLE_FACTOR);

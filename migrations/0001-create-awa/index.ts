@@ -1,14 +1,18 @@
 import type { SchemaName } from '../../lib/storage/schema-name.js';
 import type { SchemaVersion } from '../schema-version.interface.js';
+import { boundedClaimers } from './functions/bounded-claimers.js';
 import { cancelJobs } from './functions/cancel-jobs.js';
 import { claimJobs } from './functions/claim-jobs.js';
 import { claimWindow } from './functions/claim-window.js';
 import { closeAttempts } from './functions/close-attempts.js';
 import { enqueueJobs } from './functions/enqueue-jobs.js';
 import { instances } from './functions/instances.js';
+import { priorityAging } from './functions/priority-aging.js';
 import { promoteDeferred } from './functions/promote-deferred.js';
+import { queueAdmin } from './functions/queue-admin.js';
 import { reading } from './functions/reading.js';
 import { rings } from './functions/rings.js';
+import { sharding } from './functions/sharding.js';
 import { uniqueKeys } from './functions/unique-keys.js';
 import { RINGS } from './rings.js';
 import { tables } from './tables.js';
@@ -22,11 +26,15 @@ export const createAwa: SchemaVersion = {
     ...tables(ident),
     ...claimWindow(ident),
     ...rings(ident),
+    ...sharding(ident),
     ...enqueueJobs(ident, channel),
     ...uniqueKeys(ident),
-    ...closeAttempts(ident, channel),
+    ...priorityAging(ident),
+    ...boundedClaimers(ident),
     ...claimJobs(ident),
+    ...closeAttempts(ident, channel),
     ...promoteDeferred(ident, channel),
+    ...queueAdmin(ident, channel),
     ...instances(ident),
     ...reading(ident),
     ...cancelJobs(ident, channel),
@@ -41,9 +49,13 @@ export const createAwa: SchemaVersion = {
       'newest_ready(bigint)',
       'claim_of(int, xid8, bigint)',
       'rescue_attempts(uuid, double precision, int)',
+      'drain_deferred(text, text, int)',
+      'drain_ready(uuid, text, text, int)',
+      'resume_queue(text)',
+      'pause_queue(text, text, text)',
       'take_over_attempts(uuid, int[], bigint[], text, text, int)',
       'heartbeat(uuid)',
-      'register_queues(text[])',
+      'register_queues(text[], int[], int[], int[])',
       'promote_deferred(int, timestamptz)',
       'settle_attempts(int[], bigint[], smallint[], bigint[], int[], text[], text[], double precision[])',
       'append_error(jsonb, int, text, timestamptz, boolean)',
@@ -53,13 +65,24 @@ export const createAwa: SchemaVersion = {
       'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[], int[], bytea[])',
       'require_read_committed()',
       'lock_open_items(int[], bigint[], smallint[], bigint[], int[])',
-      'claim_jobs(uuid, text[], int[])',
       'expire_unique_keys(int)',
       'drop_unique_records(text, smallint)',
       'end_unique_keys(bytea[], bigint[], text, smallint[])',
-      'enqueue_unique_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], bytea[], bigint[], text[])',
+      'enqueue_unique_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], text[], bytea[], bigint[], text[])',
       'take_unique_keys(bytea[], bigint[], text[], timestamptz[])',
-      'enqueue_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], bigint[], bytea[])',
+      'claim_jobs(uuid, text[], int[], boolean)',
+      'rows_as_old(int, timestamptz, int)',
+      'lane_head(int)',
+      'aged_priority(int, timestamptz, int, timestamptz)',
+      'mark_claimer(uuid, text)',
+      'claimer_gate(uuid, text, boolean)',
+      'acquire_claimer(uuid, text)',
+      'refresh_claimer_state(text)',
+      'backlog_up_to(text, int)',
+      'next_claimer_target(int, int, int)',
+      'enqueue_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], text[], bigint[], bytea[])',
+      'shard_for(text, text, bigint)',
+      'shard_of_key(text, int)',
       'unknown_lane(text, int)',
       'prune_ring(text, bigint, interval)',
       'carry_claims(smallint, smallint)',
@@ -83,10 +106,13 @@ export const createAwa: SchemaVersion = {
       'runtime_instances',
       'ring_prunes',
       'ring_rotations',
+      'queue_claimer_leases',
+      'queue_claimer_state',
       'queue_claim_heads',
       'queue_lanes',
       'queues',
     ].map((table) => `DROP TABLE ${ident}.${table}`),
     `DROP SEQUENCE ${ident}.job_ids`,
+    `DROP SEQUENCE ${ident}.shard_rotor`,
   ],
 };

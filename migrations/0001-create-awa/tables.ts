@@ -15,6 +15,11 @@ function controlPlane(s: string): string[] {
     `CREATE TABLE ${s}.queues (
       name text PRIMARY KEY CHECK (char_length(name) BETWEEN 1 AND 200),
       paused_at timestamptz,
+      pause_reason text,
+      paused_by text,
+      aging_ms int NOT NULL DEFAULT 60000 CHECK (aging_ms >= 0),
+      shards smallint NOT NULL DEFAULT 1 CHECK (shards BETWEEN 1 AND 64),
+      max_claimers smallint NOT NULL DEFAULT 4 CHECK (max_claimers BETWEEN 1 AND 64),
       created_at timestamptz NOT NULL DEFAULT now()
     )`,
     // A lane is one ordered stream of a queue. Lanes are never deleted: ready rows name them by number.
@@ -27,6 +32,27 @@ function controlPlane(s: string): string[] {
     )`,
     // One row per lane, locked by whoever claims from the lane and never updated.
     `CREATE TABLE ${s}.queue_claim_heads (lane_id int PRIMARY KEY REFERENCES ${s}.queue_lanes (lane_id))`,
+    /*
+     * How many processes may claim from a queue while it is hot, and whether it is. One row a queue, refreshed at most every
+     * 500 ms by whoever claims. claims: how many claims its lanes had seen at the last refresh.
+     */
+    `CREATE TABLE ${s}.queue_claimer_state (
+      queue text PRIMARY KEY REFERENCES ${s}.queues (name),
+      target smallint NOT NULL DEFAULT 1,
+      hot boolean NOT NULL DEFAULT false,
+      claims bigint NOT NULL DEFAULT 0,
+      refreshed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    ) WITH (fillfactor = 50)`,
+    // A slot of a hot queue and the process that holds it. No index knows a column that is updated, so updates stay HOT.
+    `CREATE TABLE ${s}.queue_claimer_leases (
+      queue text NOT NULL,
+      claimer_slot smallint NOT NULL,
+      owner_instance_id uuid NOT NULL,
+      epoch bigint NOT NULL DEFAULT 1,
+      last_claimed_at timestamptz NOT NULL,
+      expires_at timestamptz NOT NULL,
+      PRIMARY KEY (queue, claimer_slot)
+    ) WITH (fillfactor = 50)`,
     // Append-only ledgers of the rings. The newest rotation of a ring names the slot that is written now; a generation that is
     // in ring_prunes has been emptied, and its slot is free.
     `CREATE TABLE ${s}.ring_rotations (
@@ -58,6 +84,8 @@ function controlPlane(s: string): string[] {
       stale_after interval NOT NULL
     ) WITH (fillfactor = 50)`,
     `CREATE SEQUENCE ${s}.job_ids AS bigint`,
+    // The shard of a batch without ordering key. Sessions take numbers in blocks, so that they do not meet here.
+    `CREATE SEQUENCE ${s}.shard_rotor AS bigint CACHE 32 CYCLE`,
   ];
 }
 

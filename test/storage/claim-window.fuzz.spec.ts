@@ -52,7 +52,9 @@ class Ledger {
   }
 
   private release(): void {
-    const due = this.waiting.filter(({ at }) => !this.isOpen || at <= this.ended);
+    // When every producer holds one open, there are no others: the one that has waited longest goes on.
+    const stuck = this.waiting.length === PRODUCERS ? this.waiting[0] : undefined;
+    const due = this.waiting.filter((held) => !this.isOpen || held.at <= this.ended || held === stuck);
     this.waiting = this.waiting.filter((waiter) => !due.includes(waiter));
     for (const { go } of due) go();
   }

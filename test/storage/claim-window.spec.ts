@@ -156,6 +156,7 @@ describe('the claim window', () => {
       jobs: [],
       more: [],
       contended: [queue],
+      refused: [],
     });
     await other.query('ROLLBACK');
   });

@@ -7,7 +7,7 @@ import {
 } from '../../lib/storage/operations/claim-jobs.js';
 import type { NewJob } from '../../lib/storage/operations/enqueue-jobs.js';
 import { registerInstance } from '../../lib/storage/operations/instances.js';
-import { registerQueues } from '../../lib/storage/operations/queues.js';
+import { type QueueRegistration, registerQueues } from '../../lib/storage/operations/queues.js';
 import { type SchemaName, schemaName } from '../../lib/storage/schema-name.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import type { TestDatabase } from './test-database.js';
@@ -21,23 +21,30 @@ export async function openPort(database: TestDatabase): Promise<SqlPort> {
 }
 
 /** An instance that claims, registered for an hour without heartbeat. */
-export async function registerTestInstance(port: SqlPort, staleAfterMs = 3_600_000): Promise<string> {
+export async function registerTestInstance(
+  port: SqlPort,
+  staleAfterMs = 3_600_000,
+  queues: readonly string[] = [],
+): Promise<string> {
   const instanceId = randomUUID();
   await registerInstance(port, SCHEMA, {
     instanceId,
     hostname: 'test',
     pid: process.pid,
     version: '0.0.0',
-    queues: [],
+    queues,
     staleAfterMs,
   });
   return instanceId;
 }
 
 /** A queue of the test's own. */
-export async function registerTestQueue(port: SqlPort): Promise<string> {
+export async function registerTestQueue(
+  port: SqlPort,
+  settings: Omit<QueueRegistration, 'name'> = {},
+): Promise<string> {
   const queue = `queue-${randomUUID()}`;
-  await registerQueues(port, SCHEMA, [queue]);
+  await registerQueues(port, SCHEMA, [{ name: queue, ...settings }]);
   return queue;
 }
 

@@ -20,6 +20,8 @@ export interface Claim {
   readonly more: readonly string[];
   /** Queues with jobs in lanes from which somebody else was claiming. */
   readonly contended: readonly string[];
+  /** Hot queues with jobs that only others may claim now. */
+  readonly refused: readonly string[];
 }
 
 /** One claimed attempt, with all that its handler and its closing need. */
@@ -102,7 +104,12 @@ export async function claimJobs(
     claims.set(key, claim);
     jobs.push(toClaimedJob(row, row.id, claim, queue));
   }
-  return { jobs, more: about['more'] ?? [], contended: about['contended'] ?? [] };
+  return {
+    jobs,
+    more: about['more'] ?? [],
+    contended: about['contended'] ?? [],
+    refused: about['refused'] ?? [],
+  };
 }
 
 function toClaimedJob(row: Row, jobId: string, claim: ClaimRef, queue: string): ClaimedJob {

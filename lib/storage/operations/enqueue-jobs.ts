@@ -11,13 +11,15 @@ export interface NewJob {
   readonly runAt: Date | undefined;
   readonly delayMs: number | undefined;
   readonly payloadJson: string | undefined;
+  /** Jobs of one key go to one shard. */
+  readonly orderingKey?: string | undefined;
 }
 
 // The ids come in the order of the input: a set-returning function in FROM keeps its order.
 const statement = sqlStatement(
   'enqueue_jobs',
   (s) => `SELECT e.job_id::text AS id FROM ${s}.enqueue_jobs(
-    $1::text[], $2::int[], $3::text[], $4::text[], $5::int[], $6::timestamptz[], $7::float8[], $8::text[]) AS e(job_id)`,
+    $1::text[], $2::int[], $3::text[], $4::text[], $5::int[], $6::timestamptz[], $7::float8[], $8::text[], $9::text[]) AS e(job_id)`,
 );
 
 /** Inserts jobs with one statement, in the port's transaction if it has one, and gives their ids in the same order. */
@@ -41,5 +43,6 @@ export function enqueueArrays(jobs: readonly NewJob[]): unknown[][] {
     jobs.map((job) => job.runAt?.toISOString() ?? null),
     jobs.map((job) => job.delayMs ?? null),
     jobs.map((job) => job.payloadJson ?? null),
+    jobs.map((job) => job.orderingKey ?? null),
   ];
 }

@@ -2,7 +2,21 @@ import { JOB_STATES, type JobState } from '../job-state.js';
 import type { SchemaName } from '../schema-name.js';
 import { type SqlPort, sqlStatement } from '../sql-port.js';
 
-const register = sqlStatement('register_queues', (s) => `SELECT ${s}.register_queues($1::text[])`);
+/** A queue and its settings, which all processes share. What is undefined stays as it is stored. */
+export interface QueueRegistration {
+  readonly name: string;
+  /** Milliseconds of waiting that make a job more urgent by one priority; 0: it never becomes so. */
+  readonly agingMs?: number | undefined;
+  /** Enqueues go to so many shards; claims to all there ever were. */
+  readonly shards?: number | undefined;
+  /** Most processes that claim from the queue at a time while it is hot. */
+  readonly maxClaimers?: number | undefined;
+}
+
+const register = sqlStatement(
+  'register_queues',
+  (s) => `SELECT ${s}.register_queues($1::text[], $2::int[], $3::int[], $4::int[])`,
+);
 
 const list = sqlStatement('list_queues', (s) => `SELECT q.name FROM ${s}.queues q ORDER BY q.name`);
 
@@ -15,9 +29,17 @@ const count = sqlStatement(
 export async function registerQueues(
   port: SqlPort,
   schema: SchemaName,
-  names: readonly string[],
+  queues: readonly (string | QueueRegistration)[],
 ): Promise<void> {
-  await port.query(register(schema), [[...names]]);
+  const given = queues.map((queue): QueueRegistration =>
+    typeof queue === 'string' ? { name: queue } : queue,
+  );
+  await port.query(register(schema), [
+    given.map(({ name }) => name),
+    given.map(({ agingMs }) => agingMs ?? null),
+    given.map(({ shards }) => shards ?? null),
+    given.map(({ maxClaimers }) => maxClaimers ?? null),
+  ]);
 }
 
 /** Names of all registered queues. */

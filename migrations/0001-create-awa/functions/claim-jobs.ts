@@ -3,19 +3,21 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
 /**
  * claim_jobs: hands waiting jobs of several queues to one instance, at most p_limits[i] of p_queues[i].
  *
- * Per lane that has something to claim, most urgent first:
+ * A hot queue is claimed from by those only whom the claimer gate admits (bounded-claimers.ts). Per lane that has something to
+ * claim, most urgent first (priority-aging.ts), and of the equally urgent the one that waits longest:
  *   1. lock the lane's claim head, SKIP LOCKED: somebody else is claiming from this lane, go on to another;
  *   2. in a new statement, so that it sees what the lock's last holder committed, read the lane's cursor;
  *   3. read the next rows of the open window, or open a new one;
  *   4. insert one lease_claims row: the attempts and the cursor after them.
- * Nothing is updated, and a call that finds nothing writes nothing. Lane locks are held until the call commits; they are
+ * p_drain: for an administrator, who goes past pauses and gates.
+ * Nothing of a job or lane is updated, and a call that finds nothing writes nothing. Lane locks are held until the call commits; they are
  * never waited for, so their order does not matter.
  *
  * Step 3 reads lane_id, (enqueue_xid, job_id) ranges of each child's _lane index and stops at the limit: its cost
  * depends on the number of rows taken, not on the number waiting.
  */
 export const claimJobs = (s: string): string[] => [
-  `CREATE FUNCTION ${s}.claim_jobs(p_instance_id uuid, p_queues text[], p_limits int[])
+  `CREATE FUNCTION ${s}.claim_jobs(p_instance_id uuid, p_queues text[], p_limits int[], p_drain boolean DEFAULT false)
 RETURNS TABLE (
   queue_no int, lane_id int, claim_seq bigint, claimed_at timestamptz, item smallint,
   job_id bigint, run_lease int, attempt int, max_attempts smallint, priority smallint, ready_slot smallint,
@@ -30,6 +32,11 @@ DECLARE
   c_max_bytes CONSTANT int := 1048576;
   v_budget int[] := p_limits;
   v_lane record;
+  v_queue_no int := 0;
+  v_gate record;
+  v_looked_at timestamptz := clock_timestamp();
+  v_shuffle bigint := (random() * 1e18)::bigint;  -- shards come first by turns: none waits for the others to be empty
+  v_left int;
   v_limit int;
   v_taken int;
   v_opened boolean;
@@ -37,6 +44,7 @@ DECLARE
   v_nothing boolean;
   v_contended int[] := '{}';
   v_cut int[] := '{}';
+  v_refused int[] := '{}';
   v_seq bigint;
   v_prev pg_snapshot;
   v_cur pg_snapshot;
@@ -55,23 +63,32 @@ BEGIN
   END IF;
 
   FOR v_lane IN
-    SELECT w.queue_no::int AS queue_no, l.lane_id, l.priority
+    SELECT w.queue_no::int AS queue_no, w.queue, l.lane_id, l.priority,
+      -- Whoever is as old has grown into the same priority. NULL: everybody, also when nobody more urgent waits.
+      CASE WHEN turn.priority < l.priority AND min(l.priority) OVER (PARTITION BY w.queue_no) < l.priority
+        THEN v_looked_at - (l.priority - turn.priority) * q.aging_ms * interval '1 millisecond' END AS as_old_as
     FROM unnest(p_queues, p_limits) WITH ORDINALITY AS w(queue, max_jobs, queue_no)
-    JOIN ${s}.queues q ON q.name = w.queue AND q.paused_at IS NULL
+    JOIN ${s}.queues q ON q.name = w.queue AND (q.paused_at IS NULL OR p_drain)
     JOIN ${s}.queue_lanes l ON l.queue = w.queue
-    CROSS JOIN LATERAL ${s}.lane_cursor(l.lane_id) k
-    WHERE w.max_jobs > 0 AND (pg_snapshot_xmax(k.window_cur) > pg_snapshot_xmax(pg_current_snapshot()) OR EXISTS (
-      SELECT FROM ${s}.ranges_after(k.window_prev, k.window_cur, k.pos_xid, k.pos_job_id, pg_current_snapshot()) g
-      CROSS JOIN LATERAL (
-        SELECT FROM ${s}.ready_entries e
-        WHERE e.lane_id = l.lane_id
-          AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
-        LIMIT 1
-      ) head
-    ))
-    ORDER BY w.queue_no, l.priority, l.shard
+    CROSS JOIN LATERAL ${s}.lane_head(l.lane_id) head
+    -- A lane that has aged stands in line twice.
+    CROSS JOIN LATERAL (
+      SELECT l.priority::int AS priority
+      UNION
+      SELECT ${s}.aged_priority(l.priority, head.run_at, q.aging_ms, v_looked_at)
+    ) turn
+    WHERE w.max_jobs > 0
+    ORDER BY w.queue_no, turn.priority, hashint4extended(l.shard, v_shuffle), head.run_at, l.priority
   LOOP
     CONTINUE WHEN v_budget[v_lane.queue_no] <= 0;
+    IF v_lane.queue_no <> v_queue_no THEN
+      v_queue_no := v_lane.queue_no;
+      SELECT * INTO v_gate FROM ${s}.claimer_gate(p_instance_id, v_lane.queue, p_drain);
+      IF NOT v_gate.admitted THEN
+        v_refused := v_refused || v_lane.queue_no;
+      END IF;
+    END IF;
+    CONTINUE WHEN NOT v_gate.admitted;
     PERFORM FROM ${s}.queue_claim_heads h WHERE h.lane_id = v_lane.lane_id FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
       v_contended := v_contended || v_lane.queue_no;
@@ -80,6 +97,11 @@ BEGIN
 
     SELECT k.claim_seq, k.window_prev, k.window_cur, k.pos_xid, k.pos_job_id
       INTO v_seq, v_prev, v_cur, v_pos_xid, v_pos_job_id FROM ${s}.lane_cursor(v_lane.lane_id) k;
+    v_left := v_budget[v_lane.queue_no];
+    IF v_lane.as_old_as IS NOT NULL THEN
+      v_left := ${s}.rows_as_old(v_lane.lane_id, v_lane.as_old_as, least(v_left, c_max_items));
+      CONTINUE WHEN v_left = 0;
+    END IF;
     v_slot := ${s}.current_slot('claim');
     IF pg_snapshot_xmax(v_cur) > pg_snapshot_xmax(pg_current_snapshot()) THEN
       RAISE EXCEPTION 'the claims of this schema come from another cluster: its transaction ids are ahead of this one'
@@ -100,7 +122,7 @@ BEGIN
         v_pos_xid := NULL;
         v_pos_job_id := NULL;
       END IF;
-      v_limit := least(v_budget[v_lane.queue_no], c_max_items);
+      v_limit := least(v_left, c_max_items);
 
       RETURN QUERY
       WITH found AS MATERIALIZED (
@@ -142,6 +164,11 @@ BEGIN
       GET DIAGNOSTICS v_taken = ROW_COUNT;
       v_nothing := v_nothing AND v_taken = 0;
       v_budget[v_lane.queue_no] := v_budget[v_lane.queue_no] - v_taken;
+      v_left := v_left - v_taken;
+      IF v_taken > 0 AND v_gate.mark_due THEN
+        PERFORM ${s}.mark_claimer(p_instance_id, v_lane.queue);
+        v_gate.mark_due := false;
+      END IF;
       EXIT WHEN v_taken = v_limit;
       IF v_taken > 0 AND (SELECT k.window_prev IS NOT NULL FROM ${s}.lane_cursor(v_lane.lane_id) k) THEN
         v_cut := v_cut || v_lane.queue_no;
@@ -161,7 +188,7 @@ BEGIN
   -- Rows without a job: of these queues there is more to be had, at once or when somebody else has done claiming.
   RETURN QUERY SELECT q, NULL::int, NULL::bigint, NULL::timestamptz, NULL::smallint, NULL::bigint, NULL::int, NULL::int,
     NULL::smallint, NULL::smallint, NULL::smallint, NULL::timestamptz, NULL::timestamptz,
-    CASE WHEN q = ANY (v_cut) THEN 'more' ELSE 'contended' END, NULL::json, NULL::bytea, NULL::jsonb
-  FROM (SELECT DISTINCT unnest(v_cut || v_contended)) AS u(q);
+    CASE WHEN q = ANY (v_cut) THEN 'more' WHEN q = ANY (v_refused) THEN 'refused' ELSE 'contended' END, NULL::json, NULL::bytea, NULL::jsonb
+  FROM (SELECT DISTINCT unnest(v_cut || v_refused || v_contended)) AS u(q);
 END $awa$`,
 ];

@@ -95,6 +95,7 @@ $awa$`,
     WHEN 'failed' THEN 'failed'
     WHEN 'invalid' THEN 'failed'
     WHEN 'cancelled' THEN 'cancelled'
+    WHEN 'drained' THEN 'cancelled'
     WHEN 'snoozed' THEN 'scheduled'
     WHEN 'released' THEN 'available'
   END
@@ -119,7 +120,7 @@ $awa$`,
 
   /*
    * Everything but success. Outcomes: error (retried while attempts are left), failed (terminal), invalid (failed, the
-   * attempt does not count), cancelled, snoozed and released (the attempt is given back; released work is available at once). A retry without a delay takes retry_delay.
+   * attempt does not count), cancelled, drained (cancelled before it ran: the attempt does not count), snoozed and released (the attempt is given back; released work is available at once). A retry without a delay takes retry_delay.
    * A job that would go on while another one holds its unique key (the states that hold a key do not let that happen; somebody
    * wrote to the tables) is cancelled instead.
    * Answers each item's new state; an item that is not in the answer was stale.
@@ -145,7 +146,7 @@ BEGIN
   ), decided AS MATERIALIZED (
     SELECT n.*, x.next_state, CASE WHEN n.key_holder IS NOT NULL AND x.next_state IN ('retryable', 'scheduled', 'available')
         THEN 'cancelled' ELSE x.next_state END AS state,
-      CASE WHEN n.outcome IN ('snoozed', 'released', 'invalid') THEN n.attempt ELSE n.attempt + 1 END AS attempt_after,
+      CASE WHEN n.outcome IN ('snoozed', 'released', 'invalid', 'drained') THEN n.attempt ELSE n.attempt + 1 END AS attempt_after,
       v_now + coalesce(p_delays_ms[n.ord] * interval '1 millisecond', ${s}.retry_delay(n.attempt + 1)) AS due_at
     FROM ended n
     CROSS JOIN LATERAL (

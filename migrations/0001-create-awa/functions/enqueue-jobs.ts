@@ -18,25 +18,31 @@ END $awa$`,
 
   `CREATE FUNCTION ${s}.enqueue_jobs(
   p_queues text[], p_priorities int[], p_kinds text[], p_args text[], p_max_attempts int[],
-  p_run_ats timestamptz[], p_delays_ms double precision[], p_payloads text[],
+  p_run_ats timestamptz[], p_delays_ms double precision[], p_payloads text[], p_ordering_keys text[],
   p_job_ids bigint[] DEFAULT NULL, p_unique_keys bytea[] DEFAULT NULL
 ) RETURNS SETOF bigint LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
 DECLARE
   v_now timestamptz := clock_timestamp();
   v_slot smallint := ${s}.current_slot('ready');
+  v_turn bigint;
 BEGIN
+  -- One number a batch, not a row, and none for queues without shards.
+  IF EXISTS (SELECT FROM ${s}.queues q WHERE q.shards > 1 AND q.name = ANY (p_queues)) THEN
+    v_turn := nextval('${s}.shard_rotor'::regclass);
+  END IF;
   RETURN QUERY
   WITH input AS MATERIALIZED (
     SELECT coalesce(i.id, nextval('${s}.job_ids'::regclass)) AS job_id, i.*
     FROM unnest(p_queues, p_priorities, p_kinds, p_args, p_max_attempts, p_run_ats, p_delays_ms, p_payloads,
-      p_job_ids, p_unique_keys)
-      WITH ORDINALITY AS i(queue, priority, kind, args, max_attempts, run_at, delay_ms, payload, id, unique_key, ord)
+      p_ordering_keys, p_job_ids, p_unique_keys)
+      WITH ORDINALITY AS i(queue, priority, kind, args, max_attempts, run_at, delay_ms, payload, ordering_key, id, unique_key, ord)
   ), placed AS MATERIALIZED (
     SELECT i.*, coalesce(l.lane_id, ${s}.unknown_lane(i.queue, i.priority)) AS lane_id,
       coalesce(i.run_at, v_now + i.delay_ms * interval '1 millisecond', v_now) AS due_at
     FROM input i
-    LEFT JOIN ${s}.queue_lanes l ON l.queue = i.queue AND l.priority = i.priority AND l.shard = 0
+    LEFT JOIN ${s}.queue_lanes l ON l.queue = i.queue AND l.priority = i.priority
+      AND l.shard = CASE WHEN v_turn IS NULL THEN 0 ELSE ${s}.shard_for(i.queue, i.ordering_key, v_turn) END
   ), ready AS (
     INSERT INTO ${s}.ready_entries
       (job_id, run_at, created_at, lane_id, attempt, run_lease, ready_slot, max_attempts, kind, args, unique_key, payload)

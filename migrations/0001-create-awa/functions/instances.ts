@@ -6,18 +6,36 @@ import { OWN_NAMES } from './plan-settings.js';
  */
 export const instances = (s: string): string[] => [
   // Lanes are made here, ahead of the first job, so that no enqueuing transaction ever makes (and waits for) one.
-  `CREATE FUNCTION ${s}.register_queues(p_queues text[]) RETURNS void LANGUAGE plpgsql
+  // A setting that is NULL stays as it is stored. Rows are locked in the order of the names.
+  `CREATE FUNCTION ${s}.register_queues(
+  p_queues text[], p_agings_ms int[] DEFAULT NULL, p_shards int[] DEFAULT NULL, p_max_claimers int[] DEFAULT NULL
+) RETURNS void LANGUAGE plpgsql
 ${OWN_NAMES} AS $awa$
+DECLARE
+  v_given record;
 BEGIN
   INSERT INTO ${s}.queues (name) SELECT DISTINCT q FROM unnest(p_queues) AS q ORDER BY q ON CONFLICT DO NOTHING;
-  INSERT INTO ${s}.queue_lanes (queue, priority)
-  SELECT DISTINCT q, p FROM unnest(p_queues) AS q CROSS JOIN generate_series(1, 4) AS p
-  WHERE NOT EXISTS (SELECT FROM ${s}.queue_lanes l WHERE l.queue = q AND l.priority = p AND l.shard = 0)
-  ORDER BY q, p ON CONFLICT DO NOTHING;
+  INSERT INTO ${s}.queue_claimer_state (queue) SELECT DISTINCT q FROM unnest(p_queues) AS q ORDER BY q ON CONFLICT DO NOTHING;
+  -- Shards that a smaller number leaves out keep their lanes: what is in them is claimed as ever.
+  INSERT INTO ${s}.queue_lanes (queue, priority, shard)
+  SELECT DISTINCT g.name, p, n
+  FROM unnest(p_queues, p_shards) AS g(name, shards)
+  CROSS JOIN LATERAL generate_series(0, coalesce(g.shards, 1) - 1) AS n CROSS JOIN generate_series(1, 4) AS p
+  WHERE NOT EXISTS (SELECT FROM ${s}.queue_lanes l WHERE l.queue = g.name AND l.priority = p AND l.shard = n)
+  ORDER BY 1, 3, 2 ON CONFLICT DO NOTHING;
   INSERT INTO ${s}.queue_claim_heads (lane_id)
   SELECT l.lane_id FROM ${s}.queue_lanes l WHERE l.queue = ANY (p_queues)
     AND NOT EXISTS (SELECT FROM ${s}.queue_claim_heads h WHERE h.lane_id = l.lane_id)
   ORDER BY l.lane_id ON CONFLICT DO NOTHING;
+
+  FOR v_given IN
+    SELECT * FROM unnest(p_queues, p_agings_ms, p_shards, p_max_claimers) AS g(name, aging_ms, shards, max_claimers) ORDER BY g.name
+  LOOP
+    UPDATE ${s}.queues q SET aging_ms = coalesce(v_given.aging_ms, q.aging_ms), shards = coalesce(v_given.shards, q.shards),
+      max_claimers = coalesce(v_given.max_claimers, q.max_claimers)
+    WHERE q.name = v_given.name
+      AND (v_given.aging_ms <> q.aging_ms OR v_given.shards <> q.shards OR v_given.max_claimers <> q.max_claimers);
+  END LOOP;
 END $awa$`,
 
   // False: this instance was declared lost; it must stop what it runs and register anew.

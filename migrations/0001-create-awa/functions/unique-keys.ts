@@ -52,7 +52,7 @@ END $awa$`,
    */
   `CREATE FUNCTION ${s}.enqueue_unique_jobs(
   p_queues text[], p_priorities int[], p_kinds text[], p_args text[], p_max_attempts int[],
-  p_run_ats timestamptz[], p_delays_ms double precision[], p_payloads text[],
+  p_run_ats timestamptz[], p_delays_ms double precision[], p_payloads text[], p_ordering_keys text[],
   p_keys bytea[], p_periods_ms bigint[], p_held_after text[]
 ) RETURNS TABLE (job_id bigint, deduplicated boolean) LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
@@ -86,11 +86,11 @@ BEGIN
   PERFORM ${s}.enqueue_jobs(
     array_agg(i.queue ORDER BY i.ord), array_agg(i.priority ORDER BY i.ord), array_agg(i.kind ORDER BY i.ord),
     array_agg(i.args ORDER BY i.ord), array_agg(i.max_attempts ORDER BY i.ord), array_agg(i.run_at ORDER BY i.ord),
-    array_agg(i.delay_ms ORDER BY i.ord), array_agg(i.payload ORDER BY i.ord),
+    array_agg(i.delay_ms ORDER BY i.ord), array_agg(i.payload ORDER BY i.ord), array_agg(i.ordering_key ORDER BY i.ord),
     array_agg(i.id ORDER BY i.ord), array_agg(i.key ORDER BY i.ord))
   FROM unnest(p_queues, p_priorities, p_kinds, p_args, p_max_attempts, p_run_ats, p_delays_ms, p_payloads,
-    v_ids, v_keys, v_holders)
-    WITH ORDINALITY AS i(queue, priority, kind, args, max_attempts, run_at, delay_ms, payload, id, key, holder, ord)
+    p_ordering_keys, v_ids, v_keys, v_holders)
+    WITH ORDINALITY AS i(queue, priority, kind, args, max_attempts, run_at, delay_ms, payload, ordering_key, id, key, holder, ord)
   WHERE i.holder = i.id
   HAVING count(*) > 0;
 
