@@ -236,6 +236,7 @@ describe('a job whose key somebody gave to another', () => {
     await promoteDeferred(u.port, SCHEMA, 100);
     expect(await u.state(jobs[0]!.id)).toBe('cancelled');
     expect(await u.state(jobs[1]!.id)).toBe('available');
+    expect((await u.claim()).map(({ jobId }) => jobId)).toEqual([jobs[1]!.id]);
     expect(JSON.parse((await getJob(u.port, SCHEMA, jobs[0]!.id))!.payloadJson!)).toMatchObject({
       errors: [{ error: 'cancelled: job 999999999 holds its unique key' }],
     });

@@ -44,6 +44,17 @@ const AUDIT = `
   FULL JOIN held h ON h.unique_key = l.unique_key AND h.job_id = l.job_id
   WHERE l.job_id IS NULL OR h.job_id IS NULL`;
 
+/**
+ * Keys of ended jobs whose record is gone. A record may be in a slot that was sealed and reclaimed while it was being
+ * written; it stays, with its key, until the slot has had its next turn.
+ */
+const LEAKED = `
+  SELECT c.* FROM awa.job_unique_claims c
+  WHERE NOT EXISTS (SELECT FROM awa.ready_entries e
+      WHERE c.record_ring = 'ready' AND e.ready_slot = c.record_slot AND e.job_id = c.job_id)
+    AND NOT EXISTS (SELECT FROM awa.done_entries d
+      WHERE c.record_ring = 'done' AND d.done_slot = c.record_slot AND d.job_id = c.job_id)`;
+
 /** Of one snapshot. The locks come first: what is reclaimed is gone for every snapshot. */
 async function audit(client: Client): Promise<void> {
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
@@ -196,6 +207,6 @@ it(
     expect(blockers.filter((blocker) => blocker !== undefined)).toEqual([]);
     await delay(PERIOD_MS);
     await expireUniqueKeys(u.port, SCHEMA, 1_000);
-    expect((await database.query('SELECT * FROM awa.job_unique_claims')).rows).toEqual([]);
+    expect((await database.query(LEAKED)).rows).toEqual([]);
   },
 );
