@@ -122,10 +122,10 @@ describe('a queue is hot', () => {
   it('no longer when the others are gone', async () => {
     await joinedBy(1);
     expect(await heat(600)).toBe(true);
-    await database.query(
-      'DELETE FROM awa.runtime_instances WHERE $1 = ANY (queues) AND instance_id <> $2',
-      [queue, instanceId],
-    );
+    await database.query('DELETE FROM awa.runtime_instances WHERE $1 = ANY (queues) AND instance_id <> $2', [
+      queue,
+      instanceId,
+    ]);
     expect(await heat(600)).toBe(false);
   });
 });
