@@ -1,9 +1,10 @@
 import { type DynamicModule, Global, Module, type Provider } from '@nestjs/common';
 import { AWA_DATABASE, AWA_OPTIONS } from './options/tokens.js';
 import { DatabaseBoot } from './boot/database-boot.js';
+import { DeadLetterService } from './dlq/dead-letter.service.js';
 import { QueueService } from './queue/queue.service.js';
 
-/** Options, database and QueueService, for the whole application: initialised first and destroyed last. */
+/** Options, database and services, for the whole application: initialised first and destroyed last. */
 @Global()
 @Module({})
 export class AwaCoreModule {
@@ -11,8 +12,8 @@ export class AwaCoreModule {
     return {
       module: AwaCoreModule,
       imports: imports ?? [],
-      providers: [...providers, DatabaseBoot, QueueService],
-      exports: [AWA_OPTIONS, AWA_DATABASE, QueueService],
+      providers: [...providers, DatabaseBoot, QueueService, DeadLetterService],
+      exports: [AWA_OPTIONS, AWA_DATABASE, QueueService, DeadLetterService],
     };
   }
 }

@@ -34,7 +34,16 @@ export type {
   RetentionOptions,
   WorkerOptions,
 } from './options/awa-module.options.js';
+export type { DeadLetter } from './dlq/dead-letter.js';
+export type { DeadLetterFilter, DeadLetterSelection, TransactionOptions } from './dlq/dead-letter-filter.js';
+export {
+  type BulkResult,
+  type DeadLetterRetryOptions,
+  DeadLetterService,
+} from './dlq/dead-letter.service.js';
+export type { ListPage, PageOptions } from './queue/cursor.js';
 export type { EnqueueOptions, PgClientLike } from './queue/enqueue-options.js';
 export type { JobSnapshot } from './queue/job-snapshot.js';
 export { type EnqueuedJob, QueueService } from './queue/queue.service.js';
+export type { JobCount } from './storage/operations/count-jobs.js';
 export { JOB_STATES, type JobState } from './storage/job-state.js';

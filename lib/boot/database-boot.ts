@@ -35,13 +35,13 @@ export class DatabaseBoot implements OnModuleInit, OnApplicationShutdown {
   }
 
   private async prepare(): Promise<void> {
-    const { migrate, queueNames } = this.options;
+    const { migrate, queueNames, deadLetterMs } = this.options;
     const { schema, target } = this.database;
     if (migrate === 'run') {
       const applied = await runMigrations(target, { schema: schema.name });
       if (applied.length > 0) this.logger.log(`schema "${schema.name}" is now at version ${applied.at(-1)}`);
     } else if (migrate === 'check') await checkSchemaVersion(target, { schema: schema.name });
-    await registerQueues(this.database.pool, schema, queueNames);
+    await registerQueues(this.database.pool, schema, queueNames, deadLetterMs);
   }
 
   private async whenReachable(work: () => Promise<void>): Promise<void> {

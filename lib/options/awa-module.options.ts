@@ -5,6 +5,12 @@ import type { JobDefinition } from '../jobs/index.js';
 export interface QueueOptions {
   /** How many of its jobs one process runs at a time; 1 to 10,000. Default 50. */
   readonly maxWorkers?: number;
+  /**
+   * Whether its jobs that fail for good become dead letters: held until they are retried or purged, or for `retention`
+   * milliseconds (1,000 to ten years, default 30 days). The database keeps the answer for all processes: `undefined` leaves it as
+   * it is, which for a new queue is `false`.
+   */
+  readonly deadLetter?: boolean | { readonly retention?: number };
 }
 
 /** Settings of the worker of a process; all times in milliseconds. @publicApi */

@@ -3,7 +3,12 @@ import { InvalidOptionsError } from '../errors/index.js';
 import { DEFAULT_MAX_ARGS_BYTES, DEFAULT_QUEUE, type JobDefinition } from '../jobs/index.js';
 import { nameProblems, show, unknownKeyProblems } from '../jobs/job-options.rules.js';
 import { type SchemaName, schemaName } from '../storage/schema-name.js';
-import type { AwaModuleOptions, QueueOptions, RetentionOptions, WorkerOptions } from './awa-module.options.js';
+import type {
+  AwaModuleOptions,
+  QueueOptions,
+  RetentionOptions,
+  WorkerOptions,
+} from './awa-module.options.js';
 
 /** Worker settings with every default filled in. */
 export interface ResolvedWorkerOptions {
@@ -23,6 +28,8 @@ export interface ResolvedAwaOptions {
   readonly migrate: 'run' | 'check' | 'off';
   readonly connectRetryMs: number;
   readonly queueNames: readonly string[];
+  /** How long each queue keeps dead letters, 0: it has none; a queue that does not say is not in it. */
+  readonly deadLetterMs: ReadonlyMap<string, number>;
   readonly jobs: readonly JobDefinition[];
   /** Undefined: this process does not work on jobs. */
   readonly worker: ResolvedWorkerOptions | undefined;
@@ -43,7 +50,10 @@ const OPTION_KEYS = Object.keys({
   maxArgsBytes: true,
 } satisfies Record<keyof AwaModuleOptions, true>);
 
-const QUEUE_KEYS = Object.keys({ maxWorkers: true } satisfies Record<keyof QueueOptions, true>);
+const QUEUE_KEYS = Object.keys({ maxWorkers: true, deadLetter: true } satisfies Record<
+  keyof QueueOptions,
+  true
+>);
 
 const WORKER_KEYS = Object.keys({
   queues: true,
@@ -61,6 +71,7 @@ const RETENTION_KEYS = Object.keys({
 
 const HOUR_MS = 3_600_000;
 const YEAR_MS = 365 * 24 * HOUR_MS;
+const DEAD_LETTER_RETENTION_MS = 30 * 24 * HOUR_MS;
 
 /**
  * Checks module options and fills in the defaults, in one place.
@@ -81,6 +92,7 @@ export function resolveAwaOptions(options: AwaModuleOptions): ResolvedAwaOptions
     migrate,
     connectRetryMs: check.integer('connectRetryMs', options.connectRetryMs, 30_000, 0, 86_400_000),
     queueNames: Object.keys(queues),
+    deadLetterMs: check.deadLetters(queues),
     jobs: options.jobs ?? [],
     worker: check.worker(options.worker ?? true, queues),
     retention: check.retention(options.retention ?? {}),
@@ -131,6 +143,27 @@ class Checker {
       failed: this.integer('retention.failed', given.failed, 72 * HOUR_MS, 1_000, YEAR_MS),
       maxBytes: this.integer('retention.maxBytes', given.maxBytes, 16 * 2 ** 30, 64 * 2 ** 20, 2 ** 50),
     };
+  }
+
+  deadLetters(queues: NonNullable<AwaModuleOptions['queues']>): ReadonlyMap<string, number> {
+    const retentions = new Map<string, number>();
+    for (const [name, settings] of Object.entries(queues)) {
+      const given = isObject(settings) ? settings.deadLetter : undefined;
+      if (given === undefined) continue;
+      retentions.set(name, this.deadLetter(`queues.${name}.deadLetter`, given));
+    }
+    return retentions;
+  }
+
+  private deadLetter(label: string, given: boolean | { readonly retention?: number }): number {
+    if (given === false) return 0;
+    if (given === true) return DEAD_LETTER_RETENTION_MS;
+    if (!isObject(given)) {
+      this.problems.push(`${label} must be true, false or an object, not ${show(given)}`);
+      return 0;
+    }
+    this.problems.push(...unknownKeyProblems(label, given, ['retention']));
+    return this.integer(`${label}.retention`, given.retention, DEAD_LETTER_RETENTION_MS, 1_000, 10 * YEAR_MS);
   }
 
   schema(name: string | undefined): SchemaName {

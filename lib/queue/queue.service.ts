@@ -6,9 +6,10 @@ import type { ResolvedAwaOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
 import type { Database } from '../storage/connection/database.js';
 import type { JobState } from '../storage/job-state.js';
+import { countJobs, type JobCount, oldestWaiting } from '../storage/operations/count-jobs.js';
 import { enqueueJobs, type NewJob } from '../storage/operations/enqueue-jobs.js';
 import { getJob } from '../storage/operations/get-job.js';
-import { countJobs } from '../storage/operations/queues.js';
+import { capProblems, idProblems } from './cursor.js';
 import type { EnqueueOptions } from './enqueue-options.js';
 import { enqueuePort } from './enqueue-port.js';
 import { type JobSnapshot, toSnapshot } from './job-snapshot.js';
@@ -105,23 +106,40 @@ export class QueueService {
    * @throws InvalidOptionsError when the id cannot be one
    */
   async getJob(id: string): Promise<JobSnapshot | null> {
-    if (!/^[1-9]\d{0,18}$/.test(id) || BigInt(id) > 9223372036854775807n) {
-      throw new InvalidOptionsError('getJob()', [
-        `id must be a decimal string such as "42", not ${JSON.stringify(id)}`,
-      ]);
-    }
+    const problems = idProblems('id', id);
+    if (problems.length > 0) throw new InvalidOptionsError('getJob()', problems);
     const stored = await getJob(this.database.pool, this.database.schema, id);
     return stored === undefined ? null : toSnapshot(stored);
   }
 
   /**
-   * Exact numbers of a queue's jobs by state. Reads the whole backlog: for tests, scripts and people, not for polling.
+   * Numbers of a queue's jobs by state: exact up to `cap`, and about right beyond, so that it may be polled whatever waits.
+   * Ended jobs are those still kept; dead letters count as failed.
+   *
+   * @param options cap: 1 to 1,000,000, default 10,000
+   * @throws UnknownQueueError when there is no such queue
+   * @throws InvalidOptionsError for any other cap
+   * @example const { available } = await queue.countJobs('email'); // { count: 17, exact: true }
+   */
+  async countJobs(
+    queue: string,
+    { cap = 10_000 }: { readonly cap?: number } = {},
+  ): Promise<Record<JobState, JobCount>> {
+    const problems = capProblems(cap);
+    if (problems.length > 0) throw new InvalidOptionsError('countJobs()', problems);
+    await this.queues.require(queue);
+    return countJobs(this.database.pool, this.database.schema, queue, cap);
+  }
+
+  /**
+   * For how many milliseconds the job that is next in the queue has been due, by the database's clock; null when none waits.
+   * With several priorities, of the one where it is longest.
    *
    * @throws UnknownQueueError when there is no such queue
    */
-  async countJobs(queue: string): Promise<Record<JobState, number>> {
+  async oldestWaitingAge(queue: string): Promise<number | null> {
     await this.queues.require(queue);
-    return countJobs(this.database.pool, this.database.schema, queue);
+    return (await oldestWaiting(this.database.pool, this.database.schema, queue)) ?? null;
   }
 
   private async checkedJson(definition: JobDefinition, args: unknown): Promise<string> {

@@ -100,7 +100,7 @@ export function resolveEnqueueOptions(
   };
 }
 
-function runAtProblems(value: unknown): string[] {
+export function runAtProblems(value: unknown): string[] {
   if (!types.isDate(value)) return [`runAt must be a Date, not ${show(value)}`];
   const time = value.getTime();
   return time >= EARLIEST && time <= LATEST ? [] : ['runAt must be a valid Date in the years 1 to 9999'];
@@ -124,7 +124,11 @@ function mergeTags(
   return Object.freeze(all);
 }
 
-function chooseConnection(options: EnqueueOptions, problems: string[]): EnqueueConnection | undefined {
+/** The caller's transaction, if one was given. */
+export function chooseConnection(
+  options: Pick<EnqueueOptions, 'manager' | 'queryRunner' | 'client'>,
+  problems: string[],
+): EnqueueConnection | undefined {
   const given: EnqueueConnection[] = [];
   const { manager, queryRunner, client } = options;
   if (manager !== undefined) given.push({ type: 'manager', manager });

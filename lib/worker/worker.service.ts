@@ -8,6 +8,7 @@ import {
 import { ModuleRef } from '@nestjs/core';
 import { HandlerRegistry } from '../discovery/handler.registry.js';
 import { JobHandlerExplorer } from '../discovery/job-handler.explorer.js';
+import { DeadLetterRetentionTask } from '../maintenance/dead-letter-retention.task.js';
 import { MaintenanceService } from '../maintenance/maintenance.service.js';
 import { PromotionTask } from '../maintenance/promotion.task.js';
 import { ringPolicies } from '../maintenance/ring-policies.js';
@@ -46,9 +47,10 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
     const promotion = new PromotionTask(runtime.port, schema, () => runtime.wake());
     const rescue = new RescueTask(runtime.port, schema, worker.heartbeatIntervalMs);
     const rings = new RingsTask(runtime.port, schema, ringPolicies(this.options.retention));
+    const deadLetters = new DeadLetterRetentionTask(runtime.port, schema);
     this.runtime = runtime;
     await runtime.start();
-    this.maintenance.start([promotion, rescue, rings]);
+    this.maintenance.start([promotion, rescue, rings, deadLetters]);
   }
 
   async onModuleDestroy(): Promise<void> {

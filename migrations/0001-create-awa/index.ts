@@ -3,6 +3,8 @@ import type { SchemaVersion } from '../schema-version.interface.js';
 import { claimJobs } from './functions/claim-jobs.js';
 import { claimWindow } from './functions/claim-window.js';
 import { closeAttempts } from './functions/close-attempts.js';
+import { deadLetters } from './functions/dead-letters.js';
+import { counting } from './functions/counting.js';
 import { enqueueJobs } from './functions/enqueue-jobs.js';
 import { instances } from './functions/instances.js';
 import { promoteDeferred } from './functions/promote-deferred.js';
@@ -25,24 +27,44 @@ export const createAwa: SchemaVersion = {
     ...closeAttempts(ident, channel),
     ...promoteDeferred(ident, channel),
     ...instances(ident),
+    ...deadLetters(ident, channel),
     ...reading(ident),
+    ...counting(ident),
   ],
   // Names only what up() made: the schema may hold other people's things. Functions refer to nothing that keeps them.
   down: ({ ident }: SchemaName) => [
     ...[
       'get_job(bigint)',
       'read_job(bigint)',
-      'count_jobs(text)',
+      'count_jobs(text, int)',
+      'read_counts(text, int)',
+      'dead_letter_depth(int)',
+      'oldest_waiting(text)',
+      'count_running(int[])',
+      'count_completed(int[], int)',
+      'count_deferred(int[], text, int)',
+      'count_done(int[], text, int)',
+      'count_dead(int[], text, int)',
+      'count_available(int[], int)',
+      'estimate_rows(regclass, bigint, int[], text)',
       'ready_state(int, smallint, xid8, bigint)',
       'claim_of(int, xid8, bigint)',
       'rescue_attempts(int)',
       'take_over_attempts(uuid, int[], bigint[], text, text, int)',
       'heartbeat(uuid)',
-      'register_queues(text[])',
+      'register_queues(text[], double precision[])',
+      'set_dead_letters(text[], double precision[])',
+      'list_dead_letters(bigint[], text, text, text, text, timestamptz, timestamptz, timestamptz, bigint, int, int)',
+      'walk_dead_letters(bigint[], text, text, text, text, timestamptz, timestamptz, timestamptz, bigint, int, int)',
+      'retry_dead_letters(bigint[], boolean, text, int, int, timestamptz, double precision)',
+      'purge_dead_letters(bigint[], boolean)',
+      'purge_expired_dead_letters(int)',
+      'walk_failed_jobs(bigint[], text, text, text, timestamptz, timestamptz, bigint, int, int)',
+      'move_failed_to_dlq(bigint[], text)',
       'promote_deferred(int)',
       'settle_attempts(int[], bigint[], smallint[], bigint[], int[], text[], text[], double precision[])',
       'append_error(jsonb, int, text, timestamptz, boolean)',
-      'state_after(text, int, int)',
+      'state_after(text, int, int, boolean)',
       'retry_delay(int)',
       'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[])',
       'lock_open_items(int[], bigint[], smallint[], bigint[], int[])',
@@ -66,6 +88,7 @@ export const createAwa: SchemaVersion = {
     ...[
       ...RINGS.flatMap((ring) => ring.tables),
       'deferred_jobs',
+      'dlq_entries',
       'runtime_instances',
       'ring_prunes',
       'ring_rotations',

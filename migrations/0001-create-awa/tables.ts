@@ -12,9 +12,11 @@ const BATCH_STORAGE = 'WITH (toast_tuple_target = 8160)';
 
 function controlPlane(s: string): string[] {
   return [
+    // A queue with a dead_letter_retention has dead letters; NULL: jobs that fail for good are only failed.
     `CREATE TABLE ${s}.queues (
       name text PRIMARY KEY CHECK (char_length(name) BETWEEN 1 AND 200),
       paused_at timestamptz,
+      dead_letter_retention interval,
       created_at timestamptz NOT NULL DEFAULT now()
     )`,
     // A lane is one ordered stream of a queue. Lanes are never deleted: ready rows name them by number.
@@ -106,7 +108,8 @@ function queuePlane(s: string): string[] {
       job_range int8range NOT NULL
     ) PARTITION BY LIST (ready_slot)`,
     ...children(s, 'completion_batches', BATCH_STORAGE, (child) => [
-      `CREATE INDEX ${child}_time ON ${s}.${child} (completed_at)`,
+      // Lists and counts a queue's completed jobs.
+      `CREATE INDEX ${child}_time ON ${s}.${child} (lane_id, completed_at)`,
       // Finds the batch of a job: jobs of a batch were mostly enqueued together, so few ranges cover an id.
       `CREATE INDEX ${child}_jobs ON ${s}.${child} USING gist (job_range)`,
     ]),
@@ -130,7 +133,8 @@ function queuePlane(s: string): string[] {
     ) PARTITION BY LIST (done_slot)`,
     ...children(s, 'done_entries', '', (child) => [
       `CREATE UNIQUE INDEX ${child}_job ON ${s}.${child} (job_id, run_lease)`,
-      `CREATE INDEX ${child}_time ON ${s}.${child} (finalized_at)`,
+      // Lists and counts a queue's failed or cancelled jobs.
+      `CREATE INDEX ${child}_lane ON ${s}.${child} (lane_id, state, job_id)`,
     ]),
     // Jobs that wait for a time. Inserted when scheduled or put back, deleted when promoted.
     `CREATE TABLE ${s}.deferred_jobs (
@@ -148,6 +152,28 @@ function queuePlane(s: string): string[] {
       payload jsonb
     )`,
     `CREATE INDEX deferred_jobs_due ON ${s}.deferred_jobs (run_at, job_id)`,
+    // Lists and counts a queue's waiting jobs, however many others wait.
+    `CREATE INDEX deferred_jobs_lane ON ${s}.deferred_jobs (lane_id, state, job_id)`,
+    // Failed jobs of queues with dead letters, held until somebody retries or purges them, or their time is over.
+    `CREATE TABLE ${s}.dlq_entries (
+      job_id bigint PRIMARY KEY,
+      run_at timestamptz NOT NULL,
+      created_at timestamptz NOT NULL,
+      attempted_at timestamptz,
+      finalized_at timestamptz NOT NULL,
+      dlq_at timestamptz NOT NULL,
+      lane_id int NOT NULL,
+      attempt int NOT NULL,
+      run_lease int NOT NULL,
+      max_attempts smallint NOT NULL,
+      reason text NOT NULL,
+      kind text NOT NULL,
+      args json NOT NULL,
+      unique_key bytea,
+      payload jsonb
+    )`,
+    // Lists, counts and purges a queue's; a list of all queues merges the lanes.
+    `CREATE INDEX dlq_entries_lane ON ${s}.dlq_entries (lane_id, dlq_at, job_id)`,
   ];
 }
 

@@ -60,9 +60,8 @@ describe('enqueuing transactions', () => {
       await Promise.all([one.query('COMMIT'), two.query('COMMIT')]);
     }
     const { a, b } = { a: await queue.countJobs('a'), b: await queue.countJobs('b') };
-    expect(a.available).toBeGreaterThanOrEqual(40);
-    expect(b.available).toBe(a.available - (a.available - b.available));
-    expect(b.available).toBeGreaterThanOrEqual(40);
+    expect(a.available.count).toBeGreaterThanOrEqual(40);
+    expect(b.available.count).toBeGreaterThanOrEqual(40);
   });
 
   it('do not wait for a process that starts, or that starts while they are open', async () => {
@@ -74,6 +73,6 @@ describe('enqueuing transactions', () => {
     await two.query('BEGIN');
     await late.queue.enqueue(Work, { n: 2 }, { client: two, queue: 'c' });
     await two.query('ROLLBACK');
-    expect((await queue.countJobs('c')).available).toBe(0);
+    expect((await queue.countJobs('c')).available.count).toBe(0);
   });
 });

@@ -4,9 +4,12 @@
  */
 export const instances = (s: string): string[] => [
   // Lanes are made here, ahead of the first job, so that no enqueuing transaction ever makes (and waits for) one.
-  `CREATE FUNCTION ${s}.register_queues(p_queues text[]) RETURNS void LANGUAGE plpgsql AS $awa$
+  // Of p_dead_letter_ms, the retention of each queue's dead letters: NULL leaves it as it is, 0 turns them off.
+  `CREATE FUNCTION ${s}.register_queues(p_queues text[], p_dead_letter_ms double precision[] DEFAULT '{}') RETURNS void
+LANGUAGE plpgsql AS $awa$
 BEGIN
   INSERT INTO ${s}.queues (name) SELECT DISTINCT q FROM unnest(p_queues) AS q ORDER BY q ON CONFLICT DO NOTHING;
+  PERFORM ${s}.set_dead_letters(p_queues, p_dead_letter_ms);
   INSERT INTO ${s}.queue_lanes (queue, priority)
   SELECT DISTINCT q, p FROM unnest(p_queues) AS q CROSS JOIN generate_series(1, 4) AS p
   WHERE NOT EXISTS (SELECT FROM ${s}.queue_lanes l WHERE l.queue = q AND l.priority = p AND l.shard = 0)
@@ -76,7 +79,7 @@ BEGIN
     SELECT i.instance_id, i.hostname, i.pid FROM ${s}.runtime_instances i WHERE i.lost_at IS NOT NULL ORDER BY i.lost_at DESC
   LOOP
     EXIT WHEN v_rescued >= p_limit;
-    v_rescued := v_rescued + ${s}.take_over_attempts(v_instance.instance_id, '{}', '{}', 'error',
+    v_rescued := v_rescued + ${s}.take_over_attempts(v_instance.instance_id, '{}', '{}', 'lost',
       format('the worker that ran this attempt is gone (%s, pid %s)', v_instance.hostname, v_instance.pid), 32);
   END LOOP;
 

@@ -1,3 +1,4 @@
+import { JOB_COLUMNS, jobRows, lockRings, newestJobs } from './job-rows.js';
 import { PLAN_BY_INDEX } from './plan-settings.js';
 
 /** Reading jobs. A reading is of one snapshot, so a job that moves meanwhile is seen once and in one state. */
@@ -26,11 +27,12 @@ BEGIN
   RETURN (SELECT min(c.claim_seq) FROM ${s}.lease_claims c WHERE c.lane_id = p_lane_id AND c.claim_seq >= v_low);
 END $awa$`,
 
-  // State and times of a ready row that nothing newer stands for: available, running or completed.
+  // State and times of a ready row that nothing newer stands for: available, running or completed. NULL: the job has ended
+  // otherwise and is not kept any more, only the ready row of its last attempt is still there.
   `CREATE FUNCTION ${s}.ready_state(
   p_lane_id int, p_ready_slot smallint, p_xid xid8, p_job_id bigint,
   OUT state text, OUT attempted_at timestamptz, OUT finalized_at timestamptz
-) LANGUAGE plpgsql STABLE
+) LANGUAGE plpgsql STABLE STRICT
 ${PLAN_BY_INDEX} AS $awa$
 DECLARE
   v_claim record;
@@ -51,76 +53,20 @@ BEGIN
     attempted_at := v_claim.claimed_at;
     RETURN;
   END IF;
-  -- Closed, and not by an outcome that leaves a row elsewhere: a success.
-  state := 'completed';
-  SELECT b.attempted_at, b.completed_at INTO attempted_at, finalized_at FROM ${s}.completion_batches b
+  SELECT 'completed', b.attempted_at, b.completed_at INTO state, attempted_at, finalized_at FROM ${s}.completion_batches b
   WHERE b.ready_slot = p_ready_slot AND b.job_range @> p_job_id AND p_job_id = ANY (b.job_ids)
   ORDER BY b.completed_at DESC LIMIT 1;
 END $awa$`,
 
-  // The one row that stands for the job now: deferred, ended otherwise, or its newest ready row.
-  `CREATE FUNCTION ${s}.read_job(p_job_id bigint)
-RETURNS TABLE (
-  job_id bigint, kind text, queue text, priority smallint, state text, attempt int, max_attempts int, run_lease int,
-  run_at timestamptz, created_at timestamptz, attempted_at timestamptz, finalized_at timestamptz, args json, payload jsonb
-) LANGUAGE sql STABLE AS $awa$
-  WITH rows AS (
-    SELECT 1 AS rank, d.run_lease, d.attempt, d.max_attempts, d.lane_id, d.kind, d.args, d.payload, d.run_at, d.created_at,
-      d.state, NULL::timestamptz AS attempted_at, NULL::timestamptz AS finalized_at
-    FROM ${s}.deferred_jobs d WHERE d.job_id = p_job_id
-    UNION ALL
-    SELECT 2, d.run_lease, d.attempt, d.max_attempts, d.lane_id, d.kind, d.args, d.payload, d.run_at, d.created_at,
-      d.state, d.attempted_at, d.finalized_at
-    FROM ${s}.done_entries d WHERE d.job_id = p_job_id
-    UNION ALL
-    -- An attempt that was claimed counts, and holds the next lease.
-    SELECT 3, e.run_lease + (r.state <> 'available')::int, e.attempt + (r.state <> 'available')::int, e.max_attempts,
-      e.lane_id, e.kind, e.args, e.payload, e.run_at, e.created_at, r.state, r.attempted_at, r.finalized_at
-    FROM (
-      SELECT * FROM ${s}.ready_entries e WHERE e.job_id = p_job_id ORDER BY e.run_lease DESC LIMIT 1
-    ) e
-    CROSS JOIN LATERAL ${s}.ready_state(e.lane_id, e.ready_slot, e.enqueue_xid, e.job_id) r
-  )
-  SELECT p_job_id, r.kind, l.queue, l.priority, r.state, r.attempt, r.max_attempts, r.run_lease,
-    r.run_at, r.created_at, r.attempted_at, r.finalized_at, r.args, r.payload
-  FROM rows r JOIN ${s}.queue_lanes l ON l.lane_id = r.lane_id
-  ORDER BY r.run_lease DESC, r.rank
-  LIMIT 1
+  // The one row that stands for the job now: deferred, dead letter, ended otherwise, or its newest ready row.
+  `CREATE FUNCTION ${s}.read_job(p_job_id bigint) RETURNS TABLE (${JOB_COLUMNS}) LANGUAGE sql STABLE AS $awa$
+  ${newestJobs(s, jobRows(s, 'WHERE e.job_id = p_job_id ORDER BY e.run_lease DESC LIMIT 1'))}
 $awa$`,
 
   // TRUNCATE does not wait for snapshots: the tables are locked first, so that what is read was not emptied under the reading.
-  `CREATE FUNCTION ${s}.get_job(p_job_id bigint)
-RETURNS TABLE (
-  job_id bigint, kind text, queue text, priority smallint, state text, attempt int, max_attempts int, run_lease int,
-  run_at timestamptz, created_at timestamptz, attempted_at timestamptz, finalized_at timestamptz, args json, payload jsonb
-) LANGUAGE plpgsql AS $awa$
+  `CREATE FUNCTION ${s}.get_job(p_job_id bigint) RETURNS TABLE (${JOB_COLUMNS}) LANGUAGE plpgsql AS $awa$
 BEGIN
-  LOCK TABLE ${s}.ready_entries, ${s}.completion_batches, ${s}.lease_claims, ${s}.lease_claim_closures, ${s}.done_entries
-    IN ACCESS SHARE MODE;
+  ${lockRings(s)};
   RETURN QUERY SELECT * FROM ${s}.read_job(p_job_id);
 END $awa$`,
-
-  // Exact, and therefore as slow as the queue is long: for tests, samples and people. Completed jobs are those still kept.
-  `CREATE FUNCTION ${s}.count_jobs(p_queue text) RETURNS TABLE (state text, jobs bigint) LANGUAGE sql STABLE AS $awa$
-  WITH lanes AS MATERIALIZED (SELECT l.lane_id FROM ${s}.queue_lanes l WHERE l.queue = p_queue),
-  closures AS (
-    SELECT x.outcome, cardinality(x.items) AS items
-    FROM lanes l JOIN ${s}.lease_claim_closures x ON x.lane_id = l.lane_id
-  )
-  SELECT 'available', count(*) FROM lanes l
-  CROSS JOIN LATERAL ${s}.unclaimed_ranges(l.lane_id, pg_current_snapshot()) g
-  JOIN ${s}.ready_entries e ON e.lane_id = l.lane_id
-    AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
-  UNION ALL
-  SELECT 'running', coalesce(sum(cardinality(c.job_ids)), 0) - (SELECT coalesce(sum(x.items), 0) FROM closures x)
-  FROM lanes l JOIN ${s}.lease_claims c ON c.lane_id = l.lane_id
-  UNION ALL
-  SELECT 'completed', coalesce(sum(cardinality(b.job_ids)), 0) FROM lanes l JOIN ${s}.completion_batches b ON b.lane_id = l.lane_id
-  UNION ALL
-  SELECT s.state, (SELECT count(*) FROM lanes l JOIN ${s}.deferred_jobs d ON d.lane_id = l.lane_id WHERE d.state = s.state)
-  FROM (VALUES ('scheduled'), ('retryable')) AS s(state)
-  UNION ALL
-  SELECT s.state, (SELECT count(*) FROM lanes l JOIN ${s}.done_entries d ON d.lane_id = l.lane_id WHERE d.state = s.state)
-  FROM (VALUES ('failed'), ('cancelled')) AS s(state)
-$awa$`,
 ];
