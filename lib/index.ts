@@ -43,6 +43,7 @@ export {
 } from './dlq/dead-letter.service.js';
 export type { ListPage, PageOptions } from './queue/cursor.js';
 export type { EnqueueOptions, PgClientLike } from './queue/enqueue-options.js';
+export type { JobFilter } from './queue/job-filter.js';
 export type { JobSnapshot } from './queue/job-snapshot.js';
 export { type EnqueuedJob, QueueService } from './queue/queue.service.js';
 export type { JobCount } from './storage/operations/count-jobs.js';

@@ -2,16 +2,28 @@ import { Inject, Injectable } from '@nestjs/common';
 import { InvalidOptionsError } from '../errors/index.js';
 import type { JobDefinition } from '../jobs/index.js';
 import { payloadJson } from '../jobs/index.js';
+import { unknownKeyProblems } from '../jobs/job-options.rules.js';
 import type { ResolvedAwaOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
 import type { Database } from '../storage/connection/database.js';
 import type { JobState } from '../storage/job-state.js';
 import { countJobs, type JobCount, oldestWaiting } from '../storage/operations/count-jobs.js';
 import { enqueueJobs, type NewJob } from '../storage/operations/enqueue-jobs.js';
+import { listJobs } from '../storage/operations/list-jobs.js';
 import { getJob } from '../storage/operations/get-job.js';
-import { capProblems, idProblems } from './cursor.js';
+import {
+  capProblems,
+  decodeCursor,
+  DEFAULT_PAGE_SIZE,
+  encodeCursor,
+  idProblems,
+  limitProblems,
+  type ListPage,
+  type PageOptions,
+} from './cursor.js';
 import type { EnqueueOptions } from './enqueue-options.js';
 import { enqueuePort } from './enqueue-port.js';
+import { checkJobFilter, type JobFilter, orderOf } from './job-filter.js';
 import { type JobSnapshot, toSnapshot } from './job-snapshot.js';
 import { QueueDirectory } from './queue-directory.js';
 import { resolveEnqueueOptions } from './resolve-enqueue-options.js';
@@ -110,6 +122,37 @@ export class QueueService {
     if (problems.length > 0) throw new InvalidOptionsError('getJob()', problems);
     const stored = await getJob(this.database.pool, this.database.schema, id);
     return stored === undefined ? null : toSnapshot(stored);
+  }
+
+  /**
+   * A page of jobs, newest first: by id; of available ones in the reverse order in which they will be claimed, of completed ones
+   * by their completion. A call costs the same however many jobs there are.
+   *
+   * @param filter see {@link JobFilter}; name a state where you can, it leads to the jobs without passing over others
+   * @param page see {@link PageOptions}
+   * @throws InvalidOptionsError listing every problem
+   * @example
+   * ```ts
+   * const { items, cursor } = await queue.listJobs({ queue: 'email', state: 'failed' });
+   * const next = await queue.listJobs({ queue: 'email', state: 'failed' }, { cursor });
+   * ```
+   */
+  async listJobs(filter: JobFilter = {}, page: PageOptions = {}): Promise<ListPage<JobSnapshot>> {
+    const problems = unknownKeyProblems('listJobs', page, ['limit', 'cursor']);
+    const conditions = checkJobFilter(filter, problems);
+    const { limit = DEFAULT_PAGE_SIZE } = page;
+    problems.push(...limitProblems(limit));
+    const order = orderOf(conditions.state);
+    const after = decodeCursor(order, page.cursor, problems);
+    if (problems.length > 0) throw new InvalidOptionsError('listJobs()', problems);
+    const { items, next } = await listJobs(this.database.pool, this.database.schema, conditions, {
+      after,
+      limit,
+    });
+    return {
+      items: items.map(toSnapshot),
+      cursor: conditions.ids === undefined ? encodeCursor(order, next) : undefined,
+    };
   }
 
   /**

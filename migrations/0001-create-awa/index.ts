@@ -7,6 +7,7 @@ import { deadLetters } from './functions/dead-letters.js';
 import { counting } from './functions/counting.js';
 import { enqueueJobs } from './functions/enqueue-jobs.js';
 import { instances } from './functions/instances.js';
+import { listJobs, READER_PARAMETERS } from './functions/list-jobs.js';
 import { promoteDeferred } from './functions/promote-deferred.js';
 import { reading } from './functions/reading.js';
 import { rings } from './functions/rings.js';
@@ -30,10 +31,15 @@ export const createAwa: SchemaVersion = {
     ...deadLetters(ident, channel),
     ...reading(ident),
     ...counting(ident),
+    ...listJobs(ident),
   ],
   // Names only what up() made: the schema may hold other people's things. Functions refer to nothing that keeps them.
   down: ({ ident }: SchemaName) => [
     ...[
+      `list_jobs(bigint[], ${READER_PARAMETERS})`,
+      ...['all', 'deferred', 'ended', 'available', 'running', 'completed'].map(
+        (what) => `read_${what}(${READER_PARAMETERS})`,
+      ),
       'get_job(bigint)',
       'read_job(bigint)',
       'count_jobs(text, int)',

@@ -27,8 +27,8 @@ export function jobRows(s: string, tail: string): string {
     (SELECT 1, ${common}, NULL, NULL, NULL, false, e.ready_slot, e.enqueue_xid FROM ${s}.ready_entries e ${tail})`;
 }
 
-/** Jobs, newest first, out of {@link jobRows}: JOB_COLUMNS, and lane_id. */
-export function newestJobs(s: string, rows: string): string {
+/** Jobs, newest first, out of {@link jobRows}: JOB_COLUMNS. The condition is on rows j. */
+export function newestJobs(s: string, rows: string, condition = 'true'): string {
   return `SELECT j.job_id, j.kind, l.queue, l.priority, coalesce(j.state, r.state),
     -- An attempt that was claimed counts, and holds the next lease.
     j.attempt + r.claimed, j.max_attempts::int, j.run_lease + r.claimed, j.run_at, j.created_at, coalesce(j.attempted_at, r.attempted_at), coalesce(j.finalized_at, r.finalized_at), j.args, j.payload,
@@ -41,5 +41,5 @@ export function newestJobs(s: string, rows: string): string {
     SELECT t.*, coalesce(t.state <> 'available', false)::int AS claimed
     FROM (SELECT) one LEFT JOIN ${s}.ready_state(j.lane_id, j.ready_slot, j.enqueue_xid, j.job_id) t ON true
   ) r
-  WHERE j.state IS NOT NULL OR r.state IS NOT NULL`;
+  WHERE (j.state IS NOT NULL OR r.state IS NOT NULL) AND ${condition}`;
 }

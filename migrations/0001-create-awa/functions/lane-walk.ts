@@ -7,6 +7,8 @@ export interface LaneWalk {
   readonly key?: string;
   /** Conditions that the index answers. */
   readonly where?: string;
+  /** Reads only what lies in these ranges g of a lane, by a condition on e and g. */
+  readonly ranges?: { readonly from: string; readonly condition: string };
   readonly direction: 'ASC' | 'DESC';
 }
 
@@ -27,21 +29,27 @@ export interface LaneWalkSql {
  * So a filter that fits nothing costs a bounded number of rows a call; and with p_scan = the size of a page, and no further
  * filter, a page is full whenever there is enough to fill it.
  */
-export function laneWalk({ table, columns, key, where, direction }: LaneWalk): LaneWalkSql {
+export function laneWalk({ table, columns, key, where, ranges, direction }: LaneWalk): LaneWalkSql {
   const forward = direction === 'ASC';
   const position = (alias: string) =>
     key === undefined ? `${alias}.job_id` : `(${alias}.${key}, ${alias}.job_id)`;
   const order = (alias: string, way: string) =>
     key === undefined ? `${alias}.job_id ${way}` : `${alias}.${key} ${way}, ${alias}.job_id ${way}`;
   const back = forward ? 'DESC' : 'ASC';
+  const conditions = [
+    'e.lane_id = n.lane_id',
+    ...(where === undefined ? [] : [where]),
+    ...(ranges === undefined ? [] : [ranges.condition]),
+    `${position('e')} ${forward ? '>' : '<'} ${key === undefined ? 'v_id' : '(v_key, v_id)'}`,
+  ];
+  const read = `SELECT e.lane_id, e.job_id, ${key === undefined ? '' : `e.${key}, `}${columns}
+      FROM ${table} e
+      WHERE ${conditions.join(' AND ')}
+      ORDER BY ${order('e', direction)} LIMIT p_scan`;
   return {
     ctes: `walked AS MATERIALIZED (
     SELECT w.* FROM unnest(v_lanes) AS n(lane_id) CROSS JOIN LATERAL (
-      SELECT e.lane_id, e.job_id, ${key === undefined ? '' : `e.${key}, `}${columns}
-      FROM ${table} e
-      WHERE e.lane_id = n.lane_id${where === undefined ? '' : ` AND ${where}`}
-        AND ${position('e')} ${forward ? '>' : '<'} ${key === undefined ? 'v_id' : '(v_key, v_id)'}
-      ORDER BY ${order('e', direction)} LIMIT p_scan
+      ${ranges === undefined ? read : `SELECT r.* FROM ${ranges.from} g CROSS JOIN LATERAL (${read}) r ORDER BY ${order('r', direction)} LIMIT p_scan`}
     ) w
   ), edge AS MATERIALIZED (
     SELECT f.* FROM (

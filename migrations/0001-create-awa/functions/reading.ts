@@ -32,7 +32,7 @@ END $awa$`,
   `CREATE FUNCTION ${s}.ready_state(
   p_lane_id int, p_ready_slot smallint, p_xid xid8, p_job_id bigint,
   OUT state text, OUT attempted_at timestamptz, OUT finalized_at timestamptz
-) LANGUAGE plpgsql STABLE STRICT
+) LANGUAGE plpgsql STABLE STRICT COST 5000
 ${PLAN_BY_INDEX} AS $awa$
 DECLARE
   v_claim record;

@@ -1,0 +1,92 @@
+import { countJobs, oldestWaiting } from '../../lib/storage/operations/count-jobs.js';
+import { getJob } from '../../lib/storage/operations/get-job.js';
+import { listJobs } from '../../lib/storage/operations/list-jobs.js';
+import { completeAttempts, settleAttempts } from '../../lib/storage/operations/close-attempts.js';
+import { type BenchSession, median, SCHEMA } from './bench-session.js';
+
+const SAMPLES = 15;
+const PAGE = { after: undefined, limit: 50 };
+
+type Reading = readonly [name: string, read: (session: BenchSession) => Promise<unknown>];
+
+const list = (conditions: Parameters<typeof listJobs>[2], limit = 50) =>
+  function read({ port }: BenchSession): Promise<unknown> {
+    return listJobs(port, SCHEMA, conditions, { ...PAGE, limit });
+  };
+
+const READINGS: readonly Reading[] = [
+  ['list, everything', list({})],
+  ['list, everything, 1000', list({}, 1_000)],
+  ['list, queue', list({ queue: 'bench' })],
+  ['list, available', list({ state: 'available' })],
+  ['list, available, queue, 1000', list({ state: 'available', queue: 'bench' }, 1_000)],
+  ['list, running', list({ state: 'running' })],
+  ['list, completed', list({ state: 'completed' })],
+  ['list, failed, queue', list({ state: 'failed', queue: 'bench' })],
+  ['list, scheduled, queue', list({ state: 'scheduled', queue: 'bench' })],
+  ['list, kind that fits none', list({ kind: 'none' })],
+  ['list, available, tag that fits none', list({ state: 'available', tag: 'none' })],
+  ['list, scheduled, kind that fits none', list({ state: 'scheduled', kind: 'none' })],
+  ['count, cap 10,000', ({ port, queue }) => countJobs(port, SCHEMA, queue, 10_000)],
+  ['oldest waiting', ({ port, queue }) => oldestWaiting(port, SCHEMA, queue)],
+  ['get, oldest job', ({ port }) => getJob(port, SCHEMA, '1')],
+];
+
+/** Do readings cost the same with a million jobs waiting, and a million scheduled, as with ten thousand of each? */
+export async function readingCost(session: BenchSession): Promise<void> {
+  await session.enqueue(2_000);
+  await completeAttempts(session.port, SCHEMA, await session.claim(500));
+  await completeAttempts(session.port, SCHEMA, await session.claim(500));
+  const jobs = await session.claim(500);
+  await settleAttempts(
+    session.port,
+    SCHEMA,
+    jobs.map((job) => ({ job, outcome: 'failed' as const, error: 'no', delayMs: 0 })),
+  );
+  await session.claim(500);
+
+  await fill(session, 10_000);
+  const few = await measure(session);
+  await fill(session, 990_000);
+  const many = await measure(session);
+  console.log('reading: ms with 10,000 waiting and scheduled, with 1,000,000 of each, ratio');
+  for (const [name] of READINGS) {
+    const [a, b] = [few.get(name) ?? Number.NaN, many.get(name) ?? Number.NaN];
+    console.log(
+      `  ${name.padEnd(40)} ${a.toFixed(2).padStart(8)} ${b.toFixed(2).padStart(8)} ${(b / a).toFixed(2).padStart(6)}`,
+    );
+  }
+  console.log(JSON.stringify(await countJobs(session.port, SCHEMA, session.queue, 10_000)));
+}
+
+async function fill({ client, queue }: BenchSession, count: number): Promise<void> {
+  await client.query(
+    `SELECT count(*) FROM ${SCHEMA.ident}.enqueue_jobs(
+      array_fill($1::text, ARRAY[$2::int]), array_fill(2, ARRAY[$2::int]), array_fill('bench'::text, ARRAY[$2::int]),
+      array_fill($3::text, ARRAY[$2::int]), array_fill(25, ARRAY[$2::int]), array_fill(NULL::timestamptz, ARRAY[$2::int]),
+      array_fill($4::float8, ARRAY[$2::int]), array_fill(NULL::text, ARRAY[$2::int]))`,
+    [queue, count, `{"pad":"${'x'.repeat(240)}"}`, 0],
+  );
+  await client.query(
+    `SELECT count(*) FROM ${SCHEMA.ident}.enqueue_jobs(
+      array_fill($1::text, ARRAY[$2::int]), array_fill(2, ARRAY[$2::int]), array_fill('bench'::text, ARRAY[$2::int]),
+      array_fill($3::text, ARRAY[$2::int]), array_fill(25, ARRAY[$2::int]), array_fill(NULL::timestamptz, ARRAY[$2::int]),
+      array_fill($4::float8, ARRAY[$2::int]), array_fill(NULL::text, ARRAY[$2::int]))`,
+    [queue, count, '{}', 86_400_000],
+  );
+  await client.query('CHECKPOINT');
+}
+
+async function measure(session: BenchSession): Promise<Map<string, number>> {
+  const medians = new Map<string, number>();
+  for (const [name, read] of READINGS) {
+    const times: number[] = [];
+    for (let sample = 0; sample < SAMPLES; sample++) {
+      const start = performance.now();
+      await read(session);
+      times.push(performance.now() - start);
+    }
+    medians.set(name, median(times));
+  }
+  return medians;
+}
