@@ -2,15 +2,16 @@ import { countJobs, oldestWaiting } from '../../lib/storage/operations/count-job
 import { getJob } from '../../lib/storage/operations/get-job.js';
 import { listJobs } from '../../lib/storage/operations/list-jobs.js';
 import { completeAttempts, settleAttempts } from '../../lib/storage/operations/close-attempts.js';
+import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { type BenchSession, median, SCHEMA } from './bench-session.js';
 
 const SAMPLES = 15;
 const PAGE = { after: undefined, limit: 50 };
 
-type Reading = readonly [name: string, read: (session: BenchSession) => Promise<unknown>];
+type Reading = readonly [name: string, read: (on: { port: SqlPort; queue: string }) => Promise<unknown>];
 
 const list = (conditions: Parameters<typeof listJobs>[2], limit = 50) =>
-  function read({ port }: BenchSession): Promise<unknown> {
+  function read({ port }: { port: SqlPort }): Promise<unknown> {
     return listJobs(port, SCHEMA, conditions, { ...PAGE, limit });
   };
 
@@ -49,12 +50,11 @@ export async function readingCost(session: BenchSession): Promise<void> {
   const few = await measure(session);
   await fill(session, 990_000);
   const many = await measure(session);
-  console.log('reading: ms with 10,000 waiting and scheduled, with 1,000,000 of each, ratio');
+  console.log('reading: ms and blocks with 10,000 waiting and scheduled, then with 1,000,000 of each');
   for (const [name] of READINGS) {
-    const [a, b] = [few.get(name) ?? Number.NaN, many.get(name) ?? Number.NaN];
-    console.log(
-      `  ${name.padEnd(40)} ${a.toFixed(2).padStart(8)} ${b.toFixed(2).padStart(8)} ${(b / a).toFixed(2).padStart(6)}`,
-    );
+    const show = (cost: Cost | undefined) =>
+      `${(cost?.ms ?? 0).toFixed(2).padStart(8)} ${String(cost?.blocks ?? 0).padStart(7)}`;
+    console.log(`  ${name.padEnd(40)} ${show(few.get(name))} ${show(many.get(name))}`);
   }
   console.log(JSON.stringify(await countJobs(session.port, SCHEMA, session.queue, 10_000)));
 }
@@ -77,8 +77,14 @@ async function fill({ client, queue }: BenchSession, count: number): Promise<voi
   await client.query('CHECKPOINT');
 }
 
-async function measure(session: BenchSession): Promise<Map<string, number>> {
-  const medians = new Map<string, number>();
+interface Cost {
+  readonly ms: number;
+  /** Pages of 8 KiB looked at, in the cache or not. */
+  readonly blocks: number;
+}
+
+async function measure(session: BenchSession): Promise<Map<string, Cost>> {
+  const costs = new Map<string, Cost>();
   for (const [name, read] of READINGS) {
     const times: number[] = [];
     for (let sample = 0; sample < SAMPLES; sample++) {
@@ -86,7 +92,25 @@ async function measure(session: BenchSession): Promise<Map<string, number>> {
       await read(session);
       times.push(performance.now() - start);
     }
-    medians.set(name, median(times));
+    costs.set(name, { ms: median(times), blocks: await blocksOf(session, read) });
   }
-  return medians;
+  return costs;
+}
+
+/** Lets the reading explain its statement instead of running it. */
+async function blocksOf(session: BenchSession, read: Reading[1]): Promise<number> {
+  let blocks = 0;
+  const port: SqlPort = {
+    query: async ({ text }, parameters) => {
+      const { rows } = await session.client.query<{ 'QUERY PLAN': [{ Plan: Record<string, number> }] }>(
+        `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${text}`,
+        [...parameters],
+      );
+      const plan = rows[0]?.['QUERY PLAN'][0].Plan ?? {};
+      blocks += (plan['Shared Hit Blocks'] ?? 0) + (plan['Shared Read Blocks'] ?? 0);
+      return [];
+    },
+  };
+  await read({ port, queue: session.queue });
+  return blocks;
 }

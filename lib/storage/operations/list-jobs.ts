@@ -34,7 +34,11 @@ export async function listJobs(
   { ids, state, queue, kind, tag, createdFrom, createdTo }: JobConditions,
   { after, limit }: PageRange,
 ): Promise<Page<StoredJob>> {
-  const isFiltered = [kind, tag, createdFrom, createdTo, queue].some((condition) => condition !== undefined);
+  // The walk of a state goes by the queue's lanes; dead letters among the failed, and jobs in any state, go by id.
+  const isByQueue = state !== undefined && state !== 'failed';
+  const isFiltered = [kind, tag, createdFrom, createdTo, isByQueue ? undefined : queue].some(
+    (condition) => condition !== undefined,
+  );
   // Of a job that was tried before, there may be several rows.
   const depth = state === undefined ? 2 * limit + 100 : limit;
   const rows = await port.query<WalkRow & StoredJobRow>(statement(schema), [

@@ -191,7 +191,7 @@ function walkFailed(s: string): string {
   const walk = laneWalk({
     table: `${s}.done_entries`,
     columns: 'e.kind, e.payload, e.finalized_at',
-    where: "e.state = 'failed'",
+    state: "'failed'",
     direction: 'ASC',
   });
   const filter = `(p_kind IS NULL OR w.kind = p_kind) AND (p_tag IS NULL OR w.payload->'tags' ? p_tag)

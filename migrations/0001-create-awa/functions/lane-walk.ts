@@ -1,3 +1,6 @@
+/** Greater than every job id. */
+const LAST_ID = '9223372036854775807';
+
 /** A walk over an index that begins with the lane, over many lanes at once, in the order of the rest of it. */
 export interface LaneWalk {
   /** A table with lane_id and job_id, and what to read of it besides these and the key. */
@@ -5,8 +8,8 @@ export interface LaneWalk {
   readonly columns: string;
   /** The column that the index has before job_id; undefined when there is none. */
   readonly key?: string;
-  /** Conditions that the index answers. */
-  readonly where?: string;
+  /** What the index's column `state` has to be, when the index has that between the lane and job_id. */
+  readonly state?: string;
   /** Reads only what lies in these ranges g of a lane, by a condition on e and g. */
   readonly ranges?: { readonly from: string; readonly condition: string };
   readonly direction: 'ASC' | 'DESC';
@@ -29,23 +32,32 @@ export interface LaneWalkSql {
  * So a filter that fits nothing costs a bounded number of rows a call; and with p_scan = the size of a page, and no further
  * filter, a page is full whenever there is enough to fill it.
  */
-export function laneWalk({ table, columns, key, where, ranges, direction }: LaneWalk): LaneWalkSql {
+export function laneWalk({ table, columns, key, state, ranges, direction }: LaneWalk): LaneWalkSql {
   const forward = direction === 'ASC';
   const position = (alias: string) =>
     key === undefined ? `${alias}.job_id` : `(${alias}.${key}, ${alias}.job_id)`;
   const order = (alias: string, way: string) =>
     key === undefined ? `${alias}.job_id ${way}` : `${alias}.${key} ${way}, ${alias}.job_id ${way}`;
   const back = forward ? 'DESC' : 'ASC';
-  const conditions = [
-    'e.lane_id = n.lane_id',
-    ...(where === undefined ? [] : [where]),
-    ...(ranges === undefined ? [] : [ranges.condition]),
-    `${position('e')} ${forward ? '>' : '<'} ${key === undefined ? 'v_id' : '(v_key, v_id)'}`,
-  ];
+  const isBehind = `${position('e')} ${forward ? '>' : '<'} ${key === undefined ? 'v_id' : '(v_key, v_id)'}`;
+  // As one range of the index, and its whole order: with equalities, the planner could take an index on job_id alone, and walk
+  // over all other lanes' rows.
+  const inState = (operator: string, id: string) =>
+    `(e.lane_id, e.state, e.job_id) ${operator} (n.lane_id, ${state}, ${id})`;
+  const conditions =
+    state === undefined
+      ? ['e.lane_id = n.lane_id', ...(ranges === undefined ? [] : [ranges.condition]), isBehind]
+      : forward
+        ? [inState('>', 'v_id'), inState('<=', LAST_ID)]
+        : [inState('<', 'v_id'), inState('>', '0')];
+  const indexOrder =
+    state === undefined
+      ? order('e', direction)
+      : `e.lane_id ${direction}, e.state ${direction}, e.job_id ${direction}`;
   const read = `SELECT e.lane_id, e.job_id, ${key === undefined ? '' : `e.${key}, `}${columns}
       FROM ${table} e
       WHERE ${conditions.join(' AND ')}
-      ORDER BY ${order('e', direction)} LIMIT p_scan`;
+      ORDER BY ${indexOrder} LIMIT p_scan`;
   return {
     ctes: `walked AS MATERIALIZED (
     SELECT w.* FROM unnest(v_lanes) AS n(lane_id) CROSS JOIN LATERAL (

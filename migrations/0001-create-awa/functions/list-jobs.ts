@@ -126,7 +126,7 @@ function walkDeferred(s: string): string {
   const walk = laneWalk({
     table: `${s}.deferred_jobs`,
     columns: BODY,
-    where: 'e.state = p_state',
+    state: 'p_state',
     direction: 'DESC',
   });
   return `WITH ${walk.ctes}, page AS MATERIALIZED (
@@ -143,7 +143,7 @@ function walkEnded(s: string): string {
   const walk = laneWalk({
     table: `${s}.done_entries`,
     columns: `${BODY}, e.attempted_at, e.finalized_at, false AS dead_letter`,
-    where: 'e.state = p_state',
+    state: 'p_state',
     direction: 'DESC',
   });
   return `WITH ${walk.ctes.replace('edge AS', 'done_edge AS')}, dead AS MATERIALIZED (
