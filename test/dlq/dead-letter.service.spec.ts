@@ -273,6 +273,10 @@ describe('operations on many', () => {
     const [one, two] = (await kill(3)) as [string, string];
     expect(await letters.retryMany({ ids: [one, two, one, two, '424242'] })).toEqual({ matched: 2, done: 2 });
     expect((await claim()).map(({ jobId }) => jobId)).toEqual([one, two]);
+    expect(await letters.purgeMany({ ids: Array.from({ length: 10_001 }, () => one) })).toEqual({
+      matched: 0,
+      done: 0,
+    });
   });
 
   it('keep the order of the dead letters', async () => {

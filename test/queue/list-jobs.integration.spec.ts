@@ -6,6 +6,7 @@ import {
   type QueueService,
 } from 'nestjs-awa';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { PgAdapter } from '../../lib/storage/adapters/pg.adapter.js';
 import { claimJobs } from '../../lib/storage/operations/claim-jobs.js';
 import { completeAttempts, settleAttempts } from '../../lib/storage/operations/close-attempts.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
@@ -164,12 +165,16 @@ describe('listJobs', () => {
     },
   );
 
-  it('goes on behind more batches than a page looks at', async () => {
-    const lane = (await put(1))[0]!;
-    const ids = [lane, ...(await put(460, queue, { priority: 1 }))];
+  it('goes on behind more batches than a page looks at, in the order of all lanes', async () => {
+    const [old] = (await put(1, queue, { priority: 3 })) as [string];
+    await completeAttempts(port, SCHEMA, await claim(queue));
+    const ids = await put(460, queue, { priority: 1 });
     for (const job of await claim(queue)) await completeAttempts(port, SCHEMA, [job]);
-    const listed = (await pages({ queue, state: 'completed' }, 450)).map(({ id }) => id);
-    expect(listed.toSorted()).toEqual(ids.toSorted());
+    const newest = [...ids.toReversed(), old];
+    expect((await pages({ queue, state: 'completed' }, 450)).map(({ id }) => id)).toEqual(newest);
+    // More batches of one moment than a page looks at.
+    await database.query("UPDATE awa.completion_batches SET completed_at = '2026-01-02 03:04:05.678901+00'");
+    expect((await pages({ queue, state: 'completed' }, 100)).map(({ id }) => id)).toEqual(newest);
   });
 
   it('gives what is in the filter', async () => {
@@ -256,6 +261,23 @@ describe('listJobs', () => {
     expect(await pruneRing(port, SCHEMA, segment)).toBeUndefined();
   });
 
+  it('does not lose a claim that a prune carries on while it waits', async () => {
+    const [id] = (await put(1)) as [string];
+    await claim(queue);
+    const segment = (await listRingSegments(port, SCHEMA)).findLast(({ ring }) => ring === 'claim')!;
+    expect(await rotateRing(port, SCHEMA, segment)).toBeUndefined();
+    const pruner = await database.client();
+    await pruner.query('BEGIN');
+    expect(await pruneRing(new PgAdapter(pruner), SCHEMA, segment)).toBeUndefined();
+    const listing = service.listJobs({ queue });
+    try {
+      await until(isWaiting, { what: 'the list waiting' });
+    } finally {
+      await pruner.query('COMMIT');
+    }
+    expect((await listing).items).toMatchObject([{ id, state: 'running', runLease: 1 }]);
+  });
+
   it.each([
     ['an unknown state', { state: 'done' as never }, {}],
     ['an unknown condition', Object.assign<JobFilter, object>({}, { name: 'x' }), {}],
@@ -305,6 +327,18 @@ describe('countJobs', () => {
     expect(counts.retryable).toEqual(exactly(0));
     expect((await service.countJobs(queue, { cap: 2_000 })).available).toEqual(exactly(2_000));
     expect((await service.countJobs(queue, { cap: 1_999 })).available.exact).toBe(false);
+  });
+
+  it('leaves claimed jobs out of the estimate, also behind one that waits', async () => {
+    await put(1, queue, { priority: 4 });
+    await put(3_000, queue, { priority: 1 });
+    for (let turn = 0; turn < 6; turn++) await claim(queue, 500);
+    await put(300, queue, { priority: 1 });
+    const { available, running } = await service.countJobs(queue, { cap: 100 });
+    expect(available.exact).toBe(false);
+    expect(available.count).toBeGreaterThan(200);
+    expect(available.count).toBeLessThan(500);
+    expect(running).toEqual({ count: 3_000, exact: true });
   });
 
   it.each([0, 1.5, 1_000_001, '5' as never])('refuses a cap of %s', async (cap) => {

@@ -204,7 +204,8 @@ function walkCompleted(s: string): string {
   return `WITH walked AS MATERIALIZED (
     SELECT b.* FROM unnest(v_lanes) AS n(lane_id) CROSS JOIN LATERAL (
       SELECT b.lane_id, b.ready_slot, b.completed_at, b.attempted_at, b.job_ids FROM ${s}.completion_batches b
-      WHERE b.lane_id = n.lane_id AND b.completed_at <= v_key
+      -- Behind an edge, which has no id, its moment is over.
+      WHERE b.lane_id = n.lane_id AND b.completed_at <= CASE v_id WHEN 0 THEN v_key - interval '1 microsecond' ELSE v_key END
       ORDER BY b.completed_at DESC FETCH FIRST ${BATCHES} ROWS WITH TIES
     ) b
   ), lane_edge AS MATERIALIZED (
