@@ -30,7 +30,7 @@ $awa$`,
     CROSS JOIN LATERAL (
       SELECT FROM ${s}.ready_entries e
       WHERE e.lane_id = l.lane_id
-        AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
+        AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND e.enqueue_xid < g.hi_xid
       LIMIT p_cap
     ) waiting
     WHERE l.queue = p_queue

@@ -132,7 +132,7 @@ BEGIN
           SELECT e.* FROM ${s}.ready_entries e
           WHERE e.lane_id = v_lane.lane_id
             AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id)
-            AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
+            AND e.enqueue_xid < g.hi_xid
             AND (NOT v_tombstones OR NOT EXISTS (SELECT FROM ${s}.ready_tombstones t
               WHERE t.ready_slot = e.ready_slot AND t.job_id = e.job_id AND t.run_lease = e.run_lease))
           ORDER BY e.enqueue_xid, e.job_id

@@ -11,18 +11,22 @@
 const LAST_ID = '9223372036854775807::bigint';
 
 export const claimWindow = (s: string): string[] => [
-  // Bounds are exclusive on the pair (enqueue_xid, job_id); the ranges are disjoint, and none reaches before the position.
+  /*
+   * A range holds the rows after (lo_xid, lo_job_id) with a transaction id below hi_xid; ranges are disjoint, and none reaches
+   * before the position. The upper bound is one column on purpose: up to Postgres 17 a btree scan does not end at the second column
+   * of a row comparison, and would walk over all rows of an open transaction that begins right there.
+   */
   `CREATE FUNCTION ${s}.window_ranges(p_prev pg_snapshot, p_cur pg_snapshot, p_pos_xid xid8, p_pos_job_id bigint)
-RETURNS TABLE (lo_xid xid8, lo_job_id bigint, hi_xid xid8, hi_job_id bigint) LANGUAGE sql IMMUTABLE ROWS 4 AS $awa$
+RETURNS TABLE (lo_xid xid8, lo_job_id bigint, hi_xid xid8) LANGUAGE sql IMMUTABLE ROWS 4 AS $awa$
   SELECT
     CASE WHEN (g.lo_xid, g.lo_job_id) < (p_pos_xid, p_pos_job_id) THEN p_pos_xid ELSE g.lo_xid END,
     CASE WHEN (g.lo_xid, g.lo_job_id) < (p_pos_xid, p_pos_job_id) THEN p_pos_job_id ELSE g.lo_job_id END,
-    g.hi_xid, g.hi_job_id
+    g.hi_xid
   FROM (
-    SELECT x AS lo_xid, 0::bigint AS lo_job_id, x AS hi_xid, ${LAST_ID} AS hi_job_id
+    SELECT x AS lo_xid, 0::bigint AS lo_job_id, (x::text::bigint + 1)::text::xid8 AS hi_xid
     FROM pg_snapshot_xip(p_prev) AS x WHERE pg_visible_in_snapshot(x, p_cur)
     UNION ALL
-    SELECT lag(c.xid, 1, pg_snapshot_xmax(p_prev)) OVER cuts, lag(${LAST_ID}, 1, 0::bigint) OVER cuts, c.xid, 0
+    SELECT lag(c.xid, 1, pg_snapshot_xmax(p_prev)) OVER cuts, lag(${LAST_ID}, 1, 0::bigint) OVER cuts, c.xid
     FROM (
       SELECT x AS xid FROM pg_snapshot_xip(p_cur) AS x WHERE x >= pg_snapshot_xmax(p_prev)
       UNION ALL
@@ -30,8 +34,7 @@ RETURNS TABLE (lo_xid xid8, lo_job_id bigint, hi_xid xid8, hi_job_id bigint) LAN
     ) c
     WINDOW cuts AS (ORDER BY c.xid)
   ) g
-  WHERE (g.hi_xid, g.hi_job_id) > (g.lo_xid, g.lo_job_id)
-    AND (p_pos_xid IS NULL OR (g.hi_xid, g.hi_job_id) > (p_pos_xid, p_pos_job_id))
+  WHERE g.hi_xid > g.lo_xid AND (p_pos_xid IS NULL OR g.hi_xid > p_pos_xid)
 $awa$`,
 
   // Has the claim with this cursor, or one before it, taken the row?
@@ -59,7 +62,7 @@ $awa$`,
   // What a cursor leaves to be claimed: the rest of its window, then what is new since.
   `CREATE FUNCTION ${s}.ranges_after(
   p_prev pg_snapshot, p_cur pg_snapshot, p_pos_xid xid8, p_pos_job_id bigint, p_now pg_snapshot
-) RETURNS TABLE (lo_xid xid8, lo_job_id bigint, hi_xid xid8, hi_job_id bigint) LANGUAGE sql IMMUTABLE ROWS 4 AS $awa$
+) RETURNS TABLE (lo_xid xid8, lo_job_id bigint, hi_xid xid8) LANGUAGE sql IMMUTABLE ROWS 4 AS $awa$
   SELECT * FROM ${s}.window_ranges(p_prev, p_cur, p_pos_xid, p_pos_job_id) WHERE p_prev IS NOT NULL
   UNION ALL
   SELECT * FROM ${s}.window_ranges(p_cur, p_now, NULL, NULL)
@@ -67,7 +70,7 @@ $awa$`,
 
   // The parts of a lane that hold its unclaimed rows.
   `CREATE FUNCTION ${s}.unclaimed_ranges(p_lane_id int, p_now pg_snapshot)
-RETURNS TABLE (lo_xid xid8, lo_job_id bigint, hi_xid xid8, hi_job_id bigint) LANGUAGE sql STABLE AS $awa$
+RETURNS TABLE (lo_xid xid8, lo_job_id bigint, hi_xid xid8) LANGUAGE sql STABLE AS $awa$
   SELECT g.*
   FROM ${s}.lane_cursor(p_lane_id) k
   CROSS JOIN LATERAL ${s}.ranges_after(k.window_prev, k.window_cur, k.pos_xid, k.pos_job_id, p_now) g

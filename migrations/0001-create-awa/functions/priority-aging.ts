@@ -21,7 +21,7 @@ $awa$`,
    CROSS JOIN LATERAL (
      SELECT e.run_at, e.enqueue_xid, e.job_id FROM ${s}.ready_entries e
      WHERE e.lane_id = p_lane_id
-       AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
+       AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND e.enqueue_xid < g.hi_xid
      ORDER BY e.enqueue_xid, e.job_id LIMIT 1
    ) head
    ORDER BY head.enqueue_xid, head.job_id LIMIT 1)
@@ -41,7 +41,7 @@ $awa$`,
     CROSS JOIN LATERAL (
       SELECT e.run_at, e.enqueue_xid, e.job_id FROM ${s}.ready_entries e
       WHERE e.lane_id = p_lane_id
-        AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
+        AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND e.enqueue_xid < g.hi_xid
       ORDER BY e.enqueue_xid, e.job_id LIMIT p_limit
     ) r
     ORDER BY r.enqueue_xid, r.job_id LIMIT p_limit

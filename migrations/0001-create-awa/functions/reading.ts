@@ -130,7 +130,7 @@ END $awa$`,
   SELECT 'available', count(*) FROM lanes l
   CROSS JOIN LATERAL ${s}.unclaimed_ranges(l.lane_id, pg_current_snapshot()) g
   JOIN ${s}.ready_entries e ON e.lane_id = l.lane_id
-    AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
+    AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND e.enqueue_xid < g.hi_xid
   WHERE NOT EXISTS (SELECT FROM ${s}.ready_tombstones t
     WHERE t.ready_slot = e.ready_slot AND t.job_id = e.job_id AND t.run_lease = e.run_lease)
   UNION ALL

@@ -89,7 +89,7 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT FROM ${s}.ready_entries e
         WHERE e.ready_slot = p_slot AND e.lane_id = l.lane_id
-          AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND (e.enqueue_xid, e.job_id) < (g.hi_xid, g.hi_job_id)
+          AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND e.enqueue_xid < g.hi_xid
           AND NOT EXISTS (SELECT FROM ${s}.ready_tombstones t
             WHERE t.ready_slot = e.ready_slot AND t.job_id = e.job_id AND t.run_lease = e.run_lease)
         LIMIT 1
