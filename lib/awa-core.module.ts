@@ -2,9 +2,10 @@ import { type DynamicModule, Global, Module, type Provider } from '@nestjs/commo
 import { AWA_DATABASE, AWA_OPTIONS } from './options/tokens.js';
 import { QueueAdminService } from './admin/queue-admin.service.js';
 import { DatabaseBoot } from './boot/database-boot.js';
+import { DeadLetterService } from './dlq/dead-letter.service.js';
 import { QueueService } from './queue/queue.service.js';
 
-/** Options, database, QueueService and QueueAdminService, for the whole application: initialised first and destroyed last. */
+/** Options, database and services, for the whole application: initialised first and destroyed last. */
 @Global()
 @Module({})
 export class AwaCoreModule {
@@ -12,8 +13,8 @@ export class AwaCoreModule {
     return {
       module: AwaCoreModule,
       imports: imports ?? [],
-      providers: [...providers, DatabaseBoot, QueueService, QueueAdminService],
-      exports: [AWA_OPTIONS, AWA_DATABASE, QueueService, QueueAdminService],
+      providers: [...providers, DatabaseBoot, QueueService, QueueAdminService, DeadLetterService],
+      exports: [AWA_OPTIONS, AWA_DATABASE, QueueService, QueueAdminService, DeadLetterService],
     };
   }
 }

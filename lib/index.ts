@@ -39,10 +39,21 @@ export type {
   RetentionOptions,
   WorkerOptions,
 } from './options/awa-module.options.js';
+export type { DeadLetter } from './dlq/dead-letter.js';
+export type { DeadLetterFilter, DeadLetterSelection } from './dlq/dead-letter-filter.js';
+export {
+  type BulkResult,
+  type DeadLetterRetryOptions,
+  type DeadLetterRetryResult,
+  DeadLetterService,
+} from './dlq/dead-letter.service.js';
 export type { CancelOptions } from './queue/cancel-options.js';
+export type { ListPage, PageOptions } from './queue/cursor.js';
 export type { EnqueueOptions } from './queue/enqueue-options.js';
+export type { JobFilter } from './queue/job-filter.js';
 export type { JobSnapshot } from './queue/job-snapshot.js';
 export { type EnqueuedJob, QueueService } from './queue/queue.service.js';
 export type { PgClientLike, TransactionOptions } from './queue/transaction-options.js';
 export { JOB_STATES, type JobState } from './storage/job-state.js';
 export type { CancelledJob } from './storage/operations/cancel-jobs.js';
+export type { JobCount } from './storage/operations/count-jobs.js';

@@ -20,6 +20,12 @@ export interface QueueOptions {
    * the queue: only jobs with the same `orderingKey` start in the order of their enqueues.
    */
   readonly shards?: number;
+  /**
+   * Whether its jobs that fail for good become dead letters: held until they are retried or purged, or for `retention`
+   * milliseconds (1,000 to ten years, default 30 days). The database keeps the answer for all processes: `undefined` leaves it as
+   * it is, which for a new queue is `false`.
+   */
+  readonly deadLetter?: boolean | { readonly retention?: number };
 }
 
 /** Settings of the worker of a process; all times in milliseconds. @publicApi */

@@ -52,10 +52,12 @@ const OPTION_KEYS = Object.keys({
   maxArgsBytes: true,
 } satisfies Record<keyof AwaModuleOptions, true>);
 
-const QUEUE_KEYS = Object.keys({ maxWorkers: true, aging: true, shards: true } satisfies Record<
-  keyof QueueOptions,
-  true
->);
+const QUEUE_KEYS = Object.keys({
+  maxWorkers: true,
+  aging: true,
+  shards: true,
+  deadLetter: true,
+} satisfies Record<keyof QueueOptions, true>);
 
 const WORKER_KEYS = Object.keys({
   queues: true,
@@ -73,6 +75,7 @@ const RETENTION_KEYS = Object.keys({
 
 const HOUR_MS = 3_600_000;
 const YEAR_MS = 365 * 24 * HOUR_MS;
+const DEAD_LETTER_RETENTION_MS = 30 * 24 * HOUR_MS;
 
 /**
  * Checks module options and fills in the defaults, in one place.
@@ -123,13 +126,14 @@ class Checker {
     const most = this.optionalInteger('maxClaimers', maxClaimers, 1, 64);
     return Object.entries(queues).map(([name, settings]) => {
       // What is wrong with the settings as a whole is said elsewhere.
-      const { aging, shards } = isObject(settings) ? settings : {};
+      const { aging, shards, deadLetter } = isObject(settings) ? settings : {};
       if (aging !== 0) this.optionalInteger(`queues.${name}.aging`, aging, 1_000, 24 * HOUR_MS);
       return {
         name,
         agingMs: aging,
         shards: this.optionalInteger(`queues.${name}.shards`, shards, 1, 64),
         maxClaimers: most,
+        deadLetterMs: this.deadLetter(`queues.${name}.deadLetter`, deadLetter),
       };
     });
   }
@@ -166,6 +170,18 @@ class Checker {
       failed: this.integer('retention.failed', given.failed, 72 * HOUR_MS, 1_000, YEAR_MS),
       maxBytes: this.integer('retention.maxBytes', given.maxBytes, 16 * 2 ** 30, 64 * 2 ** 20, 2 ** 50),
     };
+  }
+
+  private deadLetter(label: string, given: QueueOptions['deadLetter']): number | undefined {
+    if (given === undefined) return undefined;
+    if (given === false) return 0;
+    if (given === true) return DEAD_LETTER_RETENTION_MS;
+    if (!isObject(given)) {
+      this.problems.push(`${label} must be true, false or an object, not ${show(given)}`);
+      return 0;
+    }
+    this.problems.push(...unknownKeyProblems(label, given, ['retention']));
+    return this.integer(`${label}.retention`, given.retention, DEAD_LETTER_RETENTION_MS, 1_000, 10 * YEAR_MS);
   }
 
   schema(name: string | undefined): SchemaName {

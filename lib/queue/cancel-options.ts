@@ -1,5 +1,6 @@
 import { InvalidOptionsError } from '../errors/index.js';
 import { show, unknownKeyProblems } from '../jobs/job-options.rules.js';
+import { jobIdProblems } from './job-id.js';
 import {
   chooseConnection,
   type TransactionConnection,
@@ -18,17 +19,11 @@ export function resolveCancel(
   options: CancelOptions,
 ): TransactionConnection | undefined {
   const problems = unknownKeyProblems('cancel', options, ['reason', 'manager', 'queryRunner', 'client']);
-  problems.push(...ids.flatMap(jobIdProblems));
+  problems.push(...ids.flatMap((id) => jobIdProblems('the id of a job', id)));
   if (options.reason !== undefined && typeof options.reason !== 'string') {
     problems.push(`reason must be a string, not ${show(options.reason)}`);
   }
   const connection = chooseConnection(options, problems);
   if (problems.length > 0) throw new InvalidOptionsError('cancelJobs()', problems);
   return connection;
-}
-
-/** What is wrong with the id of a job. */
-export function jobIdProblems(id: unknown): string[] {
-  const isId = typeof id === 'string' && /^[1-9]\d{0,18}$/.test(id) && BigInt(id) <= 9223372036854775807n;
-  return isId ? [] : [`the id of a job is a decimal string such as "42", not ${show(id)}`];
 }

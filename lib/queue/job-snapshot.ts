@@ -1,7 +1,7 @@
 import { type Job, parsePayload } from '../jobs/index.js';
 import type { JobPriority } from '../jobs/index.js';
 import type { JobState } from '../storage/job-state.js';
-import type { StoredJob } from '../storage/operations/get-job.js';
+import type { StoredJob } from '../storage/operations/stored-job.js';
 
 /**
  * A job as it was when it was read. `args` are as they were enqueued, before the schema's transforms.
@@ -10,6 +10,8 @@ import type { StoredJob } from '../storage/operations/get-job.js';
  */
 export interface JobSnapshot extends Job {
   readonly state: JobState;
+  /** Whether it is held as a dead letter: its state is `failed`, and it can be retried. See {@link DeadLetterService}. */
+  readonly deadLetter: boolean;
   /** When the newest attempt was claimed; undefined while the job waits. */
   readonly attemptedAt: Date | undefined;
   /** When the job ended; undefined while it has not. */

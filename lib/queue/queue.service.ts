@@ -2,18 +2,30 @@ import { Inject, Injectable } from '@nestjs/common';
 import { InvalidOptionsError, UniqueConflictError } from '../errors/index.js';
 import type { JobDefinition, UniqueOptions } from '../jobs/index.js';
 import { describeError, payloadJson } from '../jobs/index.js';
+import { unknownKeyProblems } from '../jobs/job-options.rules.js';
 import type { ResolvedAwaOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
 import type { Database } from '../storage/connection/database.js';
 import type { JobState } from '../storage/job-state.js';
 import { type CancelledJob, cancelJobs } from '../storage/operations/cancel-jobs.js';
+import { countJobs, type JobCount, oldestWaiting } from '../storage/operations/count-jobs.js';
 import { enqueueJobs, type NewJob } from '../storage/operations/enqueue-jobs.js';
 import { enqueueUniqueJobs } from '../storage/operations/enqueue-unique-jobs.js';
 import { getJob } from '../storage/operations/get-job.js';
-import { countJobs } from '../storage/operations/queues.js';
-import { type CancelOptions, jobIdProblems, resolveCancel } from './cancel-options.js';
+import { listJobs } from '../storage/operations/list-jobs.js';
 import type { SqlPort } from '../storage/sql-port.js';
+import { type CancelOptions, resolveCancel } from './cancel-options.js';
+import {
+  capProblems,
+  decodeCursor,
+  DEFAULT_PAGE_SIZE,
+  encodeCursor,
+  limitProblems,
+  type ListPage,
+  type PageOptions,
+} from './cursor.js';
 import type { EnqueueOptions } from './enqueue-options.js';
+import { checkJobFilter, type JobFilter, orderOf } from './job-filter.js';
 import { type JobSnapshot, toSnapshot } from './job-snapshot.js';
 import { QueueDirectory } from './queue-directory.js';
 import { resolveEnqueueOptions } from './resolve-enqueue-options.js';
@@ -21,6 +33,7 @@ import { serializeArgs } from './serialize-args.js';
 import { transactionPort } from './transaction-options.js';
 import { uniqueClaim } from './unique-claim.js';
 import { validateArgs } from './validate-args.js';
+import { jobIdProblems } from './job-id.js';
 
 /** What an enqueue answers. @publicApi */
 export interface EnqueuedJob {
@@ -144,20 +157,71 @@ export class QueueService {
    * @throws InvalidOptionsError when the id cannot be one
    */
   async getJob(id: string): Promise<JobSnapshot | null> {
-    const problems = jobIdProblems(id);
+    const problems = jobIdProblems('id', id);
     if (problems.length > 0) throw new InvalidOptionsError('getJob()', problems);
     const stored = await getJob(this.database.pool, this.database.schema, id);
     return stored === undefined ? null : toSnapshot(stored);
   }
 
   /**
-   * Exact numbers of a queue's jobs by state. Reads the whole backlog: for tests, scripts and people, not for polling.
+   * A page of jobs, newest first: by id; of available ones in the reverse order in which they will be claimed, of completed ones
+   * by their completion. A call costs the same however many jobs there are.
+   *
+   * @param filter see {@link JobFilter}; name a state where you can, it leads to the jobs without passing over others
+   * @param page see {@link PageOptions}
+   * @throws InvalidOptionsError listing every problem
+   * @example
+   * ```ts
+   * const { items, cursor } = await queue.listJobs({ queue: 'email', state: 'failed' });
+   * const next = await queue.listJobs({ queue: 'email', state: 'failed' }, { cursor });
+   * ```
+   */
+  async listJobs(filter: JobFilter = {}, page: PageOptions = {}): Promise<ListPage<JobSnapshot>> {
+    const problems = unknownKeyProblems('listJobs', page, ['limit', 'cursor']);
+    const conditions = checkJobFilter(filter, problems);
+    const { limit = DEFAULT_PAGE_SIZE } = page;
+    problems.push(...limitProblems(limit));
+    const order = orderOf(conditions.state);
+    const after = decodeCursor(order, page.cursor, problems);
+    if (problems.length > 0) throw new InvalidOptionsError('listJobs()', problems);
+    const { items, next } = await listJobs(this.database.pool, this.database.schema, conditions, {
+      after,
+      limit,
+    });
+    return {
+      items: items.map(toSnapshot),
+      cursor: conditions.ids === undefined ? encodeCursor(order, next) : undefined,
+    };
+  }
+
+  /**
+   * Numbers of a queue's jobs by state: exact up to `cap`, and about right beyond, so that it may be polled whatever waits.
+   * Ended jobs are those still kept; dead letters count as failed.
+   *
+   * @param options cap: 1 to 1,000,000, default 10,000
+   * @throws UnknownQueueError when there is no such queue
+   * @throws InvalidOptionsError for any other cap
+   * @example const { available } = await queue.countJobs('email'); // { count: 17, exact: true }
+   */
+  async countJobs(
+    queue: string,
+    { cap = 10_000 }: { readonly cap?: number } = {},
+  ): Promise<Record<JobState, JobCount>> {
+    const problems = capProblems(cap);
+    if (problems.length > 0) throw new InvalidOptionsError('countJobs()', problems);
+    await this.queues.require(queue);
+    return countJobs(this.database.pool, this.database.schema, queue, cap);
+  }
+
+  /**
+   * For how many milliseconds the job that is next in the queue has been due, by the database's clock; null when none waits.
+   * With several priorities, of the one where it is longest.
    *
    * @throws UnknownQueueError when there is no such queue
    */
-  async countJobs(queue: string): Promise<Record<JobState, number>> {
+  async oldestWaitingAge(queue: string): Promise<number | null> {
     await this.queues.require(queue);
-    return countJobs(this.database.pool, this.database.schema, queue);
+    return (await oldestWaiting(this.database.pool, this.database.schema, queue)) ?? null;
   }
 
   private async enqueueUnique(

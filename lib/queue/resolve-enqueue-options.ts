@@ -112,7 +112,7 @@ function resolveUnique(
   return unique === false ? undefined : frozenUnique(unique);
 }
 
-function runAtProblems(value: unknown): string[] {
+export function runAtProblems(value: unknown): string[] {
   if (!types.isDate(value)) return [`runAt must be a Date, not ${show(value)}`];
   const time = value.getTime();
   return time >= EARLIEST && time <= LATEST ? [] : ['runAt must be a valid Date in the years 1 to 9999'];

@@ -8,6 +8,7 @@ import {
 import { ModuleRef } from '@nestjs/core';
 import { HandlerRegistry } from '../discovery/handler.registry.js';
 import { JobHandlerExplorer } from '../discovery/job-handler.explorer.js';
+import { DeadLetterRetentionTask } from '../maintenance/dead-letter-retention.task.js';
 import { MaintenanceService } from '../maintenance/maintenance.service.js';
 import { PromotionTask } from '../maintenance/promotion.task.js';
 import { ringPolicies } from '../maintenance/ring-policies.js';
@@ -76,9 +77,10 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
     const rescue = new RescueTask(port, schema, worker.heartbeatIntervalMs, runtime);
     const rings = new RingsTask(port, schema, ringPolicies(this.options.retention));
     const uniqueKeys = new UniqueKeysTask(port, schema);
+    const deadLetters = new DeadLetterRetentionTask(port, schema);
     this.runtime = runtime;
     await runtime.start();
-    this.maintenance.start([promotion, rescue, rings, uniqueKeys]);
+    this.maintenance.start([promotion, rescue, rings, uniqueKeys, deadLetters]);
   }
 
   /** A connection of its own: a long promotion or a prune that waits for a lock holds up no claim and no heartbeat. */

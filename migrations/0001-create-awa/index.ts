@@ -5,9 +5,12 @@ import { cancelJobs } from './functions/cancel-jobs.js';
 import { claimJobs } from './functions/claim-jobs.js';
 import { claimWindow } from './functions/claim-window.js';
 import { closeAttempts } from './functions/close-attempts.js';
+import { counting } from './functions/counting.js';
+import { deadLetters } from './functions/dead-letters.js';
 import { enqueueJobs } from './functions/enqueue-jobs.js';
 import { instances } from './functions/instances.js';
 import { priorityAging } from './functions/priority-aging.js';
+import { listJobs, READER_PARAMETERS } from './functions/list-jobs.js';
 import { promoteDeferred } from './functions/promote-deferred.js';
 import { queueAdmin } from './functions/queue-admin.js';
 import { reading } from './functions/reading.js';
@@ -36,17 +39,35 @@ export const createAwa: SchemaVersion = {
     ...promoteDeferred(ident, channel),
     ...queueAdmin(ident, channel),
     ...instances(ident),
+    ...deadLetters(ident, channel),
     ...reading(ident),
     ...cancelJobs(ident, channel),
+    ...counting(ident),
+    ...listJobs(ident),
   ],
   // Names only what up() made: the schema may hold other people's things. Functions refer to nothing that keeps them.
   down: ({ ident }: SchemaName) => [
     ...[
       'cancel_jobs(bigint[], text)',
+      `list_jobs(bigint[], ${READER_PARAMETERS})`,
+      ...['all', 'deferred', 'ended', 'available', 'running', 'completed'].map(
+        (what) => `read_${what}(${READER_PARAMETERS})`,
+      ),
       'get_job(bigint)',
       'read_job(bigint)',
-      'count_jobs(text)',
-      'newest_ready(bigint)',
+      'count_jobs(text, int)',
+      'read_counts(text, int)',
+      'dead_letter_depth(int)',
+      'oldest_waiting(text)',
+      'count_running(int[])',
+      'count_completed(int[], int)',
+      'count_deferred(int[], text, int)',
+      'count_done(int[], text, int)',
+      'count_dead(int[], text, int)',
+      'count_available(int[], int)',
+      'estimate_rows(regclass, bigint, int[], text)',
+      'live_ready(bigint)',
+      'ready_state(int, smallint, xid8, bigint, int)',
       'claim_of(int, xid8, bigint)',
       'rescue_attempts(uuid, double precision, int)',
       'drain_deferred(text, text, int)',
@@ -55,12 +76,19 @@ export const createAwa: SchemaVersion = {
       'pause_queue(text, text, text)',
       'take_over_attempts(uuid, int[], bigint[], text, text, int)',
       'heartbeat(uuid)',
-      'register_queues(text[], int[], int[], int[])',
+      'register_queues(text[], int[], int[], int[], double precision[])',
       'promote_deferred(int, timestamptz)',
       'settle_attempts(int[], bigint[], smallint[], bigint[], int[], text[], text[], double precision[])',
       'append_error(jsonb, int, text, timestamptz, boolean)',
       'unknown_outcome(text)',
-      'state_after(text, int, int)',
+      'state_after(text, int, int, boolean)',
+      'list_dead_letters(bigint[], text, text, text, text, timestamptz, timestamptz, timestamptz, bigint, int, int)',
+      'walk_dead_letters(bigint[], text, text, text, text, timestamptz, timestamptz, timestamptz, bigint, int, int)',
+      'retry_dead_letters(bigint[], boolean, text, int, int, timestamptz, double precision)',
+      'purge_dead_letters(bigint[], boolean)',
+      'purge_expired_dead_letters(int)',
+      'walk_failed_jobs(bigint[], text, text, text, timestamptz, timestamptz, bigint, int, int)',
+      'move_failed_to_dlq(bigint[], text)',
       'retry_delay(int)',
       'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[], int[], bytea[])',
       'require_read_committed()',
@@ -103,6 +131,7 @@ export const createAwa: SchemaVersion = {
       ...RINGS.flatMap((ring) => ring.tables),
       'deferred_jobs',
       'job_unique_claims',
+      'dlq_entries',
       'runtime_instances',
       'ring_prunes',
       'ring_rotations',

@@ -12,6 +12,7 @@ const BATCH_STORAGE = 'WITH (toast_tuple_target = 8160)';
 
 function controlPlane(s: string): string[] {
   return [
+    // A queue with a dead_letter_retention has dead letters; NULL: jobs that fail for good are only failed.
     `CREATE TABLE ${s}.queues (
       name text PRIMARY KEY CHECK (char_length(name) BETWEEN 1 AND 200),
       paused_at timestamptz,
@@ -20,6 +21,7 @@ function controlPlane(s: string): string[] {
       aging_ms int NOT NULL DEFAULT 60000 CHECK (aging_ms >= 0),
       shards smallint NOT NULL DEFAULT 1 CHECK (shards BETWEEN 1 AND 64),
       max_claimers smallint NOT NULL DEFAULT 4 CHECK (max_claimers BETWEEN 1 AND 64),
+      dead_letter_retention interval,
       created_at timestamptz NOT NULL DEFAULT now()
     )`,
     // A lane is one ordered stream of a queue. Lanes are never deleted: ready rows name them by number.
@@ -113,16 +115,16 @@ function queuePlane(s: string): string[] {
       // Finds a job by id, and is the backstop against one attempt becoming runnable twice.
       `CREATE UNIQUE INDEX ${child}_attempt ON ${s}.${child} (job_id, run_lease)`,
     ]),
-    // Says of a ready row that its job has ended, and not by a success. With a lane: before it was claimed, so no claim must take it.
+    // Says of a ready row that it must not be claimed: its job was cancelled before.
     `CREATE TABLE ${s}.ready_tombstones (
       job_id bigint NOT NULL,
-      lane_id int,
+      lane_id int NOT NULL,
       run_lease int NOT NULL,
       ready_slot smallint NOT NULL
     ) PARTITION BY LIST (ready_slot)`,
     ...children(s, 'ready_tombstones', '', (child) => [
       `CREATE UNIQUE INDEX ${child}_attempt ON ${s}.${child} (job_id, run_lease)`,
-      `CREATE INDEX ${child}_lane ON ${s}.${child} (lane_id) WHERE lane_id IS NOT NULL`,
+      `CREATE INDEX ${child}_lane ON ${s}.${child} (lane_id)`,
     ]),
     // One row per flush, claim and ready slot: the jobs that ended well. Their bodies are in ready_entries.
     `CREATE TABLE ${s}.completion_batches (
@@ -134,7 +136,8 @@ function queuePlane(s: string): string[] {
       job_range int8range NOT NULL
     ) PARTITION BY LIST (ready_slot)`,
     ...children(s, 'completion_batches', BATCH_STORAGE, (child) => [
-      `CREATE INDEX ${child}_time ON ${s}.${child} (completed_at)`,
+      // Lists and counts a queue's completed jobs.
+      `CREATE INDEX ${child}_time ON ${s}.${child} (lane_id, completed_at)`,
       // Finds the batch of a job: jobs of a batch were mostly enqueued together, so few ranges cover an id.
       `CREATE INDEX ${child}_jobs ON ${s}.${child} USING gist (job_range)`,
     ]),
@@ -158,7 +161,8 @@ function queuePlane(s: string): string[] {
     ) PARTITION BY LIST (done_slot)`,
     ...children(s, 'done_entries', '', (child) => [
       `CREATE UNIQUE INDEX ${child}_job ON ${s}.${child} (job_id, run_lease)`,
-      `CREATE INDEX ${child}_time ON ${s}.${child} (finalized_at)`,
+      // Lists and counts a queue's failed or cancelled jobs.
+      `CREATE INDEX ${child}_lane ON ${s}.${child} (lane_id, state, job_id)`,
     ]),
     // Jobs that wait for a time. Inserted when scheduled or put back, deleted when promoted.
     `CREATE TABLE ${s}.deferred_jobs (
@@ -176,6 +180,28 @@ function queuePlane(s: string): string[] {
       payload jsonb
     )`,
     `CREATE INDEX deferred_jobs_due ON ${s}.deferred_jobs (run_at, job_id)`,
+    // Lists and counts a queue's waiting jobs, however many others wait.
+    `CREATE INDEX deferred_jobs_lane ON ${s}.deferred_jobs (lane_id, state, job_id)`,
+    // Failed jobs of queues with dead letters, held until somebody retries or purges them, or their time is over.
+    `CREATE TABLE ${s}.dlq_entries (
+      job_id bigint PRIMARY KEY,
+      run_at timestamptz NOT NULL,
+      created_at timestamptz NOT NULL,
+      attempted_at timestamptz,
+      finalized_at timestamptz NOT NULL,
+      dlq_at timestamptz NOT NULL,
+      lane_id int NOT NULL,
+      attempt int NOT NULL,
+      run_lease int NOT NULL,
+      max_attempts smallint NOT NULL,
+      reason text NOT NULL,
+      kind text NOT NULL,
+      args json NOT NULL,
+      unique_key bytea,
+      payload jsonb
+    )`,
+    // Lists, counts and purges a queue's; a list of all queues merges the lanes.
+    `CREATE INDEX dlq_entries_lane ON ${s}.dlq_entries (lane_id, dlq_at, job_id)`,
   ];
 }
 

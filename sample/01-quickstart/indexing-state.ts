@@ -27,9 +27,14 @@ export class IndexingState {
     // In this order: a job whose document is not counted here yet may show up in `jobs`, never the reverse.
     const settled = await this.documents.countBy({ settledAt: Not(IsNull()) });
     const documents = await this.documents.count();
-    const jobs = await this.queue.countJobs(IndexDocument.queue);
+    // Exact up to 10,000 a state, and never zero beyond: what is polled for here is certain.
+    const counts = Object.entries(await this.queue.countJobs(IndexDocument.queue));
+    const jobs = Object.fromEntries(counts.map(([state, { count }]) => [state, count])) as Record<
+      JobState,
+      number
+    >;
     let openJobs = 0;
-    for (const [state, count] of Object.entries(jobs)) if (!FINAL_STATES.has(state)) openJobs += count;
+    for (const [state, { count }] of counts) if (!FINAL_STATES.has(state)) openJobs += count;
     return { documents, settled, jobs, openJobs };
   }
 }

@@ -5,7 +5,7 @@ import { IndexDocumentHandler } from './index-document.handler.js';
 import { IndexingState } from './indexing-state.js';
 import { Progress } from './progress.js';
 
-// Exact counts read the whole backlog. That is nothing with some hundred jobs, and no way to watch a million.
+// Counts are cheap, whatever waits: beyond 10,000 a state they are estimates.
 const WATCH_INTERVAL_MS = 100;
 
 /**

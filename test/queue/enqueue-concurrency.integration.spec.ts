@@ -54,7 +54,7 @@ describe('enqueuing transactions', () => {
 
   it('do not deadlock when they enqueue into the same queues in opposite orders', async () => {
     const before: Record<string, number> = {};
-    for (const name of ['a', 'b']) before[name] = (await queue.countJobs(name)).available;
+    for (const name of ['a', 'b']) before[name] = (await queue.countJobs(name)).available.count;
     for (let round = 0; round < 20; round++) {
       await Promise.all([one.query('BEGIN'), two.query('BEGIN')]);
       await Promise.all([put(one, { queue: 'a' }), put(two, { queue: 'b' })]);
@@ -62,7 +62,7 @@ describe('enqueuing transactions', () => {
       await Promise.all([one.query('COMMIT'), two.query('COMMIT')]);
     }
     for (const name of ['a', 'b']) {
-      expect((await queue.countJobs(name)).available - (before[name] ?? 0)).toBe(40);
+      expect((await queue.countJobs(name)).available.count - (before[name] ?? 0)).toBe(40);
     }
   });
 
@@ -75,6 +75,6 @@ describe('enqueuing transactions', () => {
     await two.query('BEGIN');
     await late.queue.enqueue(Work, { n: 2 }, { client: two, queue: 'c' });
     await two.query('ROLLBACK');
-    expect((await late.queue.countJobs('c')).available).toBe(0);
+    expect((await late.queue.countJobs('c')).available.count).toBe(0);
   });
 });

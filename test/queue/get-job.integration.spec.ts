@@ -35,6 +35,7 @@ describe('getJob', () => {
       runAt: expect.any(Date),
       createdAt: expect.any(Date),
       attemptedAt: undefined,
+      deadLetter: false,
       finalizedAt: undefined,
       metadata: {},
       tags: [],

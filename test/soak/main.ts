@@ -119,7 +119,7 @@ try {
 async function whenIdle(queue: QueueService): Promise<unknown> {
   const waits = async () => {
     const { available, running, retryable, scheduled } = await queue.countJobs('soak');
-    return available + running + retryable + scheduled === 0;
+    return [available, running, retryable, scheduled].every(({ count }) => count === 0);
   };
   await until(waits, 'nothing waiting or running any more');
   return queue.countJobs('soak');

@@ -5,7 +5,7 @@ import { completeAttempts, settleAttempts } from '../../lib/storage/operations/c
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import { getJob } from '../../lib/storage/operations/get-job.js';
 import { promoteDeferred } from '../../lib/storage/operations/promote-deferred.js';
-import { countJobs } from '../../lib/storage/operations/queues.js';
+import { countJobs } from '../../lib/storage/operations/count-jobs.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { until } from '../support/signals.js';
 import {
@@ -58,7 +58,11 @@ describe('cancelling', () => {
     expect(await cancel([ids[1]])).toEqual([{ jobId: ids[1], result: 'cancelled', wasRunning: false }]);
     expect(await getJob(port, SCHEMA, ids[1])).toMatchObject({ state: 'cancelled', attempt: 0 });
     expect(await claimIds()).toEqual([ids[0], ids[2]]);
-    expect(await countJobs(port, SCHEMA, queue)).toMatchObject({ available: 0, running: 2, cancelled: 1 });
+    expect(await countJobs(port, SCHEMA, queue, 10_000)).toMatchObject({
+      available: { count: 0 },
+      running: { count: 2 },
+      cancelled: { count: 1 },
+    });
   });
 
   it('a job that waits for a time', async () => {
@@ -224,11 +228,11 @@ describe('cancelling in a race', () => {
       completed.push(...jobs.map(({ jobId }) => jobId));
     }
     expect([...completed, ...cancelled].toSorted()).toEqual([...ids].toSorted());
-    expect(await countJobs(port, SCHEMA, queue)).toMatchObject({
-      completed: completed.length,
-      cancelled: cancelled.length,
-      running: 0,
-      available: 0,
+    expect(await countJobs(port, SCHEMA, queue, 10_000)).toMatchObject({
+      completed: { count: completed.length },
+      cancelled: { count: cancelled.length },
+      running: { count: 0 },
+      available: { count: 0 },
     });
   });
 });

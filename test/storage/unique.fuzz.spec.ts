@@ -6,8 +6,12 @@ import type { ClaimedJob } from '../../lib/storage/operations/claim-jobs.js';
 import { completeAttempts, settleAttempts } from '../../lib/storage/operations/close-attempts.js';
 import { enqueueUniqueJobs } from '../../lib/storage/operations/enqueue-unique-jobs.js';
 import { expireUniqueKeys } from '../../lib/storage/operations/expire-unique-keys.js';
+import { moveFailedToDlq } from '../../lib/storage/operations/move-failed-to-dlq.js';
 import { releaseUnknownClaims } from '../../lib/storage/operations/instances.js';
 import { promoteDeferred } from '../../lib/storage/operations/promote-deferred.js';
+import { purgeDeadLetters } from '../../lib/storage/operations/purge-dead-letters.js';
+import { registerQueues } from '../../lib/storage/operations/queues.js';
+import { retryDeadLetters } from '../../lib/storage/operations/retry-dead-letters.js';
 import {
   listRingSegments,
   pruneRing,
@@ -39,7 +43,10 @@ const AUDIT = `
   ), live AS (
     SELECT k.* FROM keyed k CROSS JOIN LATERAL awa.read_job(k.job_id) j
     WHERE j.state IN ('scheduled', 'available', 'running', 'retryable')
-  ), held AS (SELECT c.job_id, c.unique_key FROM awa.job_unique_claims c WHERE c.record_slot IS NULL)
+  ), held AS (
+    SELECT c.job_id, c.unique_key FROM awa.job_unique_claims c WHERE c.record_slot IS NULL
+      AND NOT ('failed' = ANY (c.held_after) AND EXISTS (SELECT FROM awa.dlq_entries d WHERE d.job_id = c.job_id))
+  )
   SELECT l.job_id::text AS live, h.job_id::text AS held FROM live l
   FULL JOIN held h ON h.unique_key = l.unique_key AND h.job_id = l.job_id
   WHERE l.job_id IS NULL OR h.job_id IS NULL`;
@@ -83,7 +90,17 @@ it(
     const winners = new Set<string>();
     const duplicates = new Set<string>();
     const running = new Map<string, string>();
-    const seen = { audits: 0, retried: 0, pruned: 0, unseen: 0, claimed: 0 };
+    const seen = {
+      audits: 0,
+      retried: 0,
+      pruned: 0,
+      unseen: 0,
+      claimed: 0,
+      moved: 0,
+      revived: 0,
+      superseded: 0,
+      purged: 0,
+    };
     let producing = true;
     const working = new AbortController();
 
@@ -167,6 +184,29 @@ it(
       }
     }
 
+    /** An operator of dead letters. The queue has them most of the time. */
+    async function operate(): Promise<void> {
+      const port = await openPort(database);
+      const some = async (query: string) =>
+        (await database.query<{ id: string }>(query)).rows.map(({ id }) => id).filter(() => chance(0.5));
+      while (!working.signal.aborted) {
+        const isOn = chance(0.7) || !producing;
+        await registerQueues(port, SCHEMA, [{ name: u.queue, deadLetterMs: isOn ? 60_000 : 0 }]);
+        const failed = await some(
+          "SELECT job_id::text AS id FROM awa.done_entries WHERE state = 'failed' LIMIT 10",
+        );
+        if (chance(0.3)) seen.moved += (await moveFailedToDlq(port, SCHEMA, failed, 'moved')).length;
+        const dead = await some('SELECT job_id::text AS id FROM awa.dlq_entries LIMIT 20');
+        if (chance(0.5)) seen.purged += (await purgeDeadLetters(port, SCHEMA, dead, chance(0.5))).length;
+        else {
+          const { retried, cancelled } = await retryDeadLetters(port, SCHEMA, dead, chance(0.5), {});
+          seen.revived += retried.length;
+          seen.superseded += cancelled.length;
+        }
+        await delay(10);
+      }
+    }
+
     async function watch(): Promise<void> {
       const client = await database.client();
       while (!working.signal.aborted) {
@@ -176,7 +216,7 @@ it(
       }
     }
 
-    const others = [work(), work(), work(), maintain(), maintain(), watch()];
+    const others = [work(), work(), work(), maintain(), maintain(), operate(), operate(), watch()];
     const producers = Promise.all([produce(), produce(), produce(), produce()]).finally(() => {
       producing = false;
     });
@@ -203,6 +243,15 @@ it(
     expect(Object.entries(counts).filter(([, count]) => count < 5)).toEqual([]);
 
     // What ended jobs hold goes with their records and periods.
+    const { rows: dead } = await database.query<{ id: string }>(
+      'SELECT job_id::text AS id FROM awa.dlq_entries',
+    );
+    await purgeDeadLetters(
+      u.port,
+      SCHEMA,
+      dead.map(({ id }) => id),
+      true,
+    );
     const blockers = [...(await reclaim('ready')), ...(await reclaim('claim')), ...(await reclaim('done'))];
     expect(blockers.filter((blocker) => blocker !== undefined)).toEqual([]);
     await delay(PERIOD_MS);

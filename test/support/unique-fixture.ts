@@ -46,7 +46,7 @@ export class UniqueFixture {
   async reset(): Promise<void> {
     await this.database
       .query(`TRUNCATE awa.ready_entries, awa.completion_batches, awa.ready_tombstones, awa.lease_claims,
-      awa.lease_claim_closures, awa.done_entries, awa.deferred_jobs, awa.job_unique_claims`);
+      awa.lease_claim_closures, awa.done_entries, awa.deferred_jobs, awa.dlq_entries, awa.job_unique_claims`);
     this.port = await openPort(this.database);
     this.queue = await registerTestQueue(this.port);
     this.instanceId = await registerTestInstance(this.port);

@@ -1,6 +1,7 @@
 import { defineJob } from 'nestjs-awa';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { jobCounts } from '../support/job-counts.js';
 import { deferred, type Deferred, until } from '../support/signals.js';
 import { handlerOf, jobIn, type TestApp, useTestApps } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
@@ -60,7 +61,7 @@ describe('a worker', () => {
   async function allCompleted(queue: 'a' | 'b', since = 0): Promise<void> {
     await until(
       async () => {
-        const { available, running, completed } = await producer.queue.countJobs(queue);
+        const { available, running, completed } = await jobCounts(producer.queue, queue);
         return available === 0 && running === 0 && completed > since;
       },
       { what: `queue ${queue} being done` },
@@ -74,8 +75,8 @@ describe('a worker', () => {
     b.close();
     await apps.start({ queues: { a: { maxWorkers: 3 }, b: { maxWorkers: 7 } }, handlers: handlers() });
     await until(async () => a.running === 3 && b.running === 7, { what: 'all workers being busy' });
-    expect((await producer.queue.countJobs('a')).running).toBe(3);
-    expect((await producer.queue.countJobs('b')).running).toBe(7);
+    expect((await jobCounts(producer.queue, 'a')).running).toBe(3);
+    expect((await jobCounts(producer.queue, 'b')).running).toBe(7);
     a.open();
     b.open();
     await allCompleted('a');
@@ -85,7 +86,7 @@ describe('a worker', () => {
   });
 
   it('goes on with one queue while all workers of the other are busy', async () => {
-    const before = (await producer.queue.countJobs('b')).completed;
+    const before = (await jobCounts(producer.queue, 'b')).completed;
     await producer.queue.enqueueMany(A, numbers(50));
     a.close();
     await apps.start({ queues: { a: { maxWorkers: 5 }, b: { maxWorkers: 2 } }, handlers: handlers() });
@@ -102,7 +103,7 @@ describe('a worker', () => {
     ['and the other queue is idle', 0],
     ['and the other queue is busy', 1],
   ])('works off a backlog without polling, %s', async (_, busy) => {
-    const before = (await producer.queue.countJobs('a')).completed;
+    const before = (await jobCounts(producer.queue, 'a')).completed;
     await producer.queue.enqueueMany(A, numbers(60));
     // Longer than a claim, so that the worker has looked again before a slot is free.
     a.work = async () => database.query('SELECT pg_sleep(0.02)');
@@ -141,7 +142,7 @@ describe('a worker', () => {
   });
 
   it('shares the work with others: each job runs once', async () => {
-    const before = (await producer.queue.countJobs('a')).completed;
+    const before = (await jobCounts(producer.queue, 'a')).completed;
     const queues = { a: { maxWorkers: 4 }, b: {} };
     for (let process = 0; process < 3; process++) await apps.start({ queues, handlers: handlers() });
     await producer.queue.enqueueMany(A, numbers(600));

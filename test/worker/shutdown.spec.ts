@@ -2,6 +2,7 @@ import { Injectable, type OnModuleDestroy, type Type } from '@nestjs/common';
 import { defineJob, type Job, type JobDefinition, JobHandler, QueueService } from 'nestjs-awa';
 import { beforeEach, describe, expect, it } from 'vitest';
 
+import { jobCounts } from '../support/job-counts.js';
 import { deferred, until } from '../support/signals.js';
 import {
   failOnUnhandled,
@@ -109,7 +110,7 @@ describe('a shutdown', () => {
     expect(rows[0]).toEqual({ state: 'completed', jobs: runs });
     expect(rows.filter(({ state }) => state === 'running')).toEqual([]);
     await start({ handlers: [handlerOf(Work, () => (runs += 1))] });
-    await until(async () => (await producer.queue.countJobs(Work.queue)).available === 0, {
+    await until(async () => (await jobCounts(producer.queue, Work.queue)).available === 0, {
       what: 'the rest',
     });
   });

@@ -1,4 +1,3 @@
-import { JOB_STATES, type JobState } from '../job-state.js';
 import type { SchemaName } from '../schema-name.js';
 import { type SqlPort, sqlStatement } from '../sql-port.js';
 
@@ -11,21 +10,20 @@ export interface QueueRegistration {
   readonly shards?: number | undefined;
   /** Most processes that claim from the queue at a time while it is hot. */
   readonly maxClaimers?: number | undefined;
+  /** How long its dead letters are kept, in milliseconds; 0: it has none. */
+  readonly deadLetterMs?: number | undefined;
 }
 
 const register = sqlStatement(
   'register_queues',
-  (s) => `SELECT ${s}.register_queues($1::text[], $2::int[], $3::int[], $4::int[])`,
+  (s) => `SELECT ${s}.register_queues($1::text[], $2::int[], $3::int[], $4::int[], $5::float8[])`,
 );
 
 const list = sqlStatement('list_queues', (s) => `SELECT q.name FROM ${s}.queues q ORDER BY q.name`);
 
-const count = sqlStatement(
-  'count_jobs',
-  (s) => `SELECT c.state, c.jobs::text AS jobs FROM ${s}.count_jobs($1::text) c`,
-);
-
-/** Makes queues and their lanes known. To be done ahead of the first enqueue, outside of the caller's transactions. */
+/**
+ * Makes queues and their lanes known. To be done ahead of the first enqueue, outside of the caller's transactions.
+ */
 export async function registerQueues(
   port: SqlPort,
   schema: SchemaName,
@@ -39,6 +37,7 @@ export async function registerQueues(
     given.map(({ agingMs }) => agingMs ?? null),
     given.map(({ shards }) => shards ?? null),
     given.map(({ maxClaimers }) => maxClaimers ?? null),
+    given.map(({ deadLetterMs }) => deadLetterMs ?? null),
   ]);
 }
 
@@ -46,16 +45,4 @@ export async function registerQueues(
 export async function listQueues(port: SqlPort, schema: SchemaName): Promise<string[]> {
   const rows = await port.query<{ name: string }>(list(schema), []);
   return rows.map(({ name }) => name);
-}
-
-/** Exact numbers of a queue's jobs. Reads the whole backlog. */
-export async function countJobs(
-  port: SqlPort,
-  schema: SchemaName,
-  queue: string,
-): Promise<Record<JobState, number>> {
-  const rows = await port.query<{ state: JobState; jobs: string }>(count(schema), [queue]);
-  const counts = Object.fromEntries(JOB_STATES.map((state) => [state, 0])) as Record<JobState, number>;
-  for (const { state, jobs } of rows) counts[state] = Number(jobs);
-  return counts;
 }

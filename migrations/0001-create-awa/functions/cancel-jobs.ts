@@ -45,10 +45,10 @@ BEGIN
 
     -- Waiting for a claim.
     PERFORM FROM ${s}.queue_claim_heads h WHERE h.lane_id IN (
-      SELECT j.lane_id FROM unnest(v_left) AS i CROSS JOIN LATERAL ${s}.newest_ready(i) j WHERE j.state = 'available'
+      SELECT j.lane_id FROM unnest(v_left) AS i CROSS JOIN LATERAL ${s}.live_ready(i) j WHERE j.state = 'available'
     ) ORDER BY h.lane_id FOR UPDATE;
     WITH waiting AS MATERIALIZED (
-      SELECT j.* FROM unnest(v_left) AS i CROSS JOIN LATERAL ${s}.newest_ready(i) j
+      SELECT j.* FROM unnest(v_left) AS i CROSS JOIN LATERAL ${s}.live_ready(i) j
       JOIN ${s}.queue_claim_heads h ON h.lane_id = j.lane_id
       WHERE j.state = 'available'
     ), buried AS (
@@ -71,7 +71,7 @@ BEGIN
     SELECT array_agg(j.job_id) AS job_ids, array_agg(j.lane_id) AS lane_ids, array_agg(j.claim_seq) AS claim_seqs,
       array_agg(j.item) AS items, array_agg(j.run_lease + 1) AS run_leases, count(*)::int AS jobs
     INTO v_running
-    FROM unnest(v_left) AS i CROSS JOIN LATERAL ${s}.newest_ready(i) j WHERE j.state = 'running';
+    FROM unnest(v_left) AS i CROSS JOIN LATERAL ${s}.live_ready(i) j WHERE j.state = 'running';
     IF v_running.jobs > 0 THEN
       SELECT array_agg(v_running.job_ids[t.ord]) INTO v_done
       FROM ${s}.settle_attempts(v_running.lane_ids, v_running.claim_seqs, v_running.items, v_running.job_ids, v_running.run_leases,

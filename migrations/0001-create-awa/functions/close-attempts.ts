@@ -88,17 +88,25 @@ END $awa$`,
   SELECT least(pg_catalog.power(2::double precision, least(p_attempt, 30)::double precision) * (1 + pg_catalog.random() * 0.25), 86400) * interval '1 second'
 $awa$`,
 
-  // The one place that decides what becomes of an attempt that did not succeed, whoever reports it.
-  `CREATE FUNCTION ${s}.state_after(p_outcome text, p_attempt int, p_max_attempts int) RETURNS text LANGUAGE sql IMMUTABLE AS $awa$
-  SELECT CASE p_outcome
-    WHEN 'error' THEN CASE WHEN p_attempt < p_max_attempts THEN 'retryable' ELSE 'failed' END
-    WHEN 'failed' THEN 'failed'
-    WHEN 'invalid' THEN 'failed'
-    WHEN 'cancelled' THEN 'cancelled'
-    WHEN 'drained' THEN 'cancelled'
-    WHEN 'snoozed' THEN 'scheduled'
-    WHEN 'released' THEN 'available'
+  // The one place that decides what becomes of an attempt that did not succeed, whoever reports it. A dlq_reason says that the
+  // job is a dead letter.
+  `CREATE FUNCTION ${s}.state_after(p_outcome text, p_attempt int, p_max_attempts int, p_dead_letters boolean)
+RETURNS TABLE (state text, dlq_reason text) LANGUAGE sql IMMUTABLE ROWS 1 AS $awa$
+  SELECT t.state, CASE WHEN t.state = 'failed' AND p_dead_letters THEN
+    CASE p_outcome
+      WHEN 'failed' THEN 'terminal_error'
+      WHEN 'invalid' THEN 'invalid_args'
+      WHEN 'lost' THEN 'worker_lost'
+      ELSE 'max_attempts_exhausted'
+    END
   END
+  FROM (SELECT CASE
+    WHEN p_outcome IN ('error', 'lost') THEN CASE WHEN p_attempt < p_max_attempts THEN 'retryable' ELSE 'failed' END
+    WHEN p_outcome IN ('failed', 'invalid') THEN 'failed'
+    WHEN p_outcome IN ('cancelled', 'drained') THEN 'cancelled'
+    WHEN p_outcome = 'snoozed' THEN 'scheduled'
+    WHEN p_outcome = 'released' THEN 'available'
+  END AS state) t
 $awa$`,
 
   `CREATE FUNCTION ${s}.unknown_outcome(p_outcome text) RETURNS text LANGUAGE plpgsql AS $awa$
@@ -119,8 +127,10 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $awa$
 $awa$`,
 
   /*
-   * Everything but success. Outcomes: error (retried while attempts are left), failed (terminal), invalid (failed, the
-   * attempt does not count), cancelled, drained (cancelled before it ran: the attempt does not count), snoozed and released (the attempt is given back; released work is available at once). A retry without a delay takes retry_delay.
+   * Everything but success. Outcomes: error and lost (retried while attempts are left; lost: its process is gone), failed
+   * (terminal), invalid (failed, the attempt does not count), cancelled, drained (cancelled before it ran: the attempt does not
+   * count), snoozed and released (the attempt is given back; released work is available at once). A retry without a delay takes
+   * retry_delay. What fails for good is a dead letter where its queue has them.
    * A job that would go on while another one holds its unique key (the states that hold a key do not let that happen; somebody
    * wrote to the tables) is cancelled instead.
    * Answers each item's new state; an item that is not in the answer was stale.
@@ -144,14 +154,14 @@ BEGIN
     FROM ${s}.lock_open_items(p_lane_ids, p_claim_seqs, p_items, p_job_ids, p_run_leases) o
     JOIN ${s}.ready_entries e ON e.job_id = p_job_ids[o.ord] AND e.run_lease = p_run_leases[o.ord] - 1
   ), decided AS MATERIALIZED (
-    SELECT n.*, x.next_state, CASE WHEN n.key_holder IS NOT NULL AND x.next_state IN ('retryable', 'scheduled', 'available')
-        THEN 'cancelled' ELSE x.next_state END AS state,
+    SELECT n.*, a.state AS next_state, a.dlq_reason, CASE WHEN n.key_holder IS NOT NULL AND a.state IN ('retryable', 'scheduled', 'available')
+        THEN 'cancelled' ELSE coalesce(a.state, ${s}.unknown_outcome(n.outcome)) END AS state,
       CASE WHEN n.outcome IN ('snoozed', 'released', 'invalid', 'drained') THEN n.attempt ELSE n.attempt + 1 END AS attempt_after,
       v_now + coalesce(p_delays_ms[n.ord] * interval '1 millisecond', ${s}.retry_delay(n.attempt + 1)) AS due_at
     FROM ended n
-    CROSS JOIN LATERAL (
-      SELECT coalesce(${s}.state_after(n.outcome, n.attempt + 1, n.max_attempts), ${s}.unknown_outcome(n.outcome)) AS next_state
-    ) x
+    JOIN ${s}.queue_lanes l ON l.lane_id = n.lane_id
+    JOIN ${s}.queues q ON q.name = l.queue
+    CROSS JOIN LATERAL ${s}.state_after(n.outcome, n.attempt + 1, n.max_attempts, q.dead_letter_retention IS NOT NULL) a
   ), settled AS MATERIALIZED (
     SELECT d.*, ${s}.append_error(d.payload, d.attempt + 1, CASE WHEN d.state <> d.next_state
       THEN concat_ws(E'\\n', format('cancelled: job %s holds its unique key', d.key_holder), p_errors[d.ord])
@@ -172,11 +182,13 @@ BEGIN
       done_slot, max_attempts, state, kind, args, unique_key, payload)
     SELECT d.job_id, d.run_at, d.created_at, d.claimed_at, v_now, d.lane_id, d.attempt_after, d.lease,
       v_done_slot, d.max_attempts, d.state, d.kind, d.args, d.unique_key, d.payload_after
-    FROM settled d WHERE d.state IN ('failed', 'cancelled')
-  ), buried AS (
-    -- Outlives the row in done_entries, if need be: without either, the job would look completed.
-    INSERT INTO ${s}.ready_tombstones (job_id, run_lease, ready_slot)
-    SELECT d.job_id, d.run_lease, d.ready_slot FROM settled d WHERE d.state IN ('failed', 'cancelled')
+    FROM settled d WHERE d.state IN ('failed', 'cancelled') AND d.dlq_reason IS NULL
+  ), dead AS (
+    INSERT INTO ${s}.dlq_entries (job_id, run_at, created_at, attempted_at, finalized_at, dlq_at, lane_id, attempt, run_lease,
+      max_attempts, reason, kind, args, unique_key, payload)
+    SELECT d.job_id, d.run_at, d.created_at, d.claimed_at, v_now, v_now, d.lane_id, d.attempt_after, d.lease,
+      d.max_attempts, d.dlq_reason, d.kind, d.args, d.unique_key, d.payload_after
+    FROM settled d WHERE d.dlq_reason IS NOT NULL
   ), released AS (
     INSERT INTO ${s}.ready_entries (job_id, run_at, created_at, lane_id, attempt, run_lease, ready_slot, max_attempts,
       kind, args, unique_key, payload)
@@ -184,7 +196,9 @@ BEGIN
       d.kind, d.args, d.unique_key, d.payload_after
     FROM settled d WHERE d.state = 'available'
   ), keys_ended AS MATERIALIZED (
-    SELECT ${s}.end_unique_keys(array_agg(d.unique_key), array_agg(d.job_id), d.state, array_agg(v_done_slot))
+    -- A dead letter has no slot that takes its key along.
+    SELECT ${s}.end_unique_keys(array_agg(d.unique_key), array_agg(d.job_id), d.state,
+      array_agg(CASE WHEN d.dlq_reason IS NULL THEN v_done_slot END))
     FROM settled d WHERE d.unique_key IS NOT NULL AND d.state IN ('failed', 'cancelled') GROUP BY d.state
   )
   SELECT d.ord, d.state FROM settled d

@@ -6,9 +6,10 @@ import { OWN_NAMES } from './plan-settings.js';
  */
 export const instances = (s: string): string[] => [
   // Lanes are made here, ahead of the first job, so that no enqueuing transaction ever makes (and waits for) one.
-  // A setting that is NULL stays as it is stored. Rows are locked in the order of the names.
+  // A setting that is NULL stays as it is stored; a retention of 0 turns a queue's dead letters off. Rows are locked in the order of the names.
   `CREATE FUNCTION ${s}.register_queues(
-  p_queues text[], p_agings_ms int[] DEFAULT NULL, p_shards int[] DEFAULT NULL, p_max_claimers int[] DEFAULT NULL
+  p_queues text[], p_agings_ms int[] DEFAULT NULL, p_shards int[] DEFAULT NULL, p_max_claimers int[] DEFAULT NULL,
+  p_dead_letter_ms double precision[] DEFAULT NULL
 ) RETURNS void LANGUAGE plpgsql
 ${OWN_NAMES} AS $awa$
 DECLARE
@@ -29,12 +30,16 @@ BEGIN
   ORDER BY l.lane_id ON CONFLICT DO NOTHING;
 
   FOR v_given IN
-    SELECT * FROM unnest(p_queues, p_agings_ms, p_shards, p_max_claimers) AS g(name, aging_ms, shards, max_claimers) ORDER BY g.name
+    SELECT g.*, nullif(g.dead_letter_ms, 0) * interval '1 millisecond' AS retention
+    FROM unnest(p_queues, p_agings_ms, p_shards, p_max_claimers, p_dead_letter_ms)
+      AS g(name, aging_ms, shards, max_claimers, dead_letter_ms) ORDER BY g.name
   LOOP
     UPDATE ${s}.queues q SET aging_ms = coalesce(v_given.aging_ms, q.aging_ms), shards = coalesce(v_given.shards, q.shards),
-      max_claimers = coalesce(v_given.max_claimers, q.max_claimers)
+      max_claimers = coalesce(v_given.max_claimers, q.max_claimers),
+      dead_letter_retention = CASE WHEN v_given.dead_letter_ms IS NULL THEN q.dead_letter_retention ELSE v_given.retention END
     WHERE q.name = v_given.name
-      AND (v_given.aging_ms <> q.aging_ms OR v_given.shards <> q.shards OR v_given.max_claimers <> q.max_claimers);
+      AND (v_given.aging_ms <> q.aging_ms OR v_given.shards <> q.shards OR v_given.max_claimers <> q.max_claimers
+        OR (v_given.dead_letter_ms IS NOT NULL AND v_given.retention IS DISTINCT FROM q.dead_letter_retention));
   END LOOP;
 END $awa$`,
 
@@ -100,6 +105,6 @@ BEGIN
     WHERE i.instance_id <> p_self AND i.stale_after < clock_timestamp() - greatest(
       i.heartbeat_at, pg_postmaster_start_time(), clock_timestamp() - p_contact_ms * interval '1 millisecond')
     ORDER BY i.instance_id FOR UPDATE SKIP LOCKED);
-  RETURN ${s}.take_over_attempts(NULL, '{}', '{}', 'error', 'the worker that ran this attempt is gone', p_limit);
+  RETURN ${s}.take_over_attempts(NULL, '{}', '{}', 'lost', 'the worker that ran this attempt is gone', p_limit);
 END $awa$`,
 ];

@@ -100,8 +100,8 @@ END $awa$`,
 
   /*
    * Jobs with keys have ended in a state: the keys are free, but for those that this state holds as well. Of these it is noted where the
-   * job's record lies now: the ready slot of a completed job, the done slot of another. A slot of NULL notes nothing, for a
-   * record that lies elsewhere: its owner ends the key, with a state that no job has.
+   * job's record lies now: the ready slot of a completed job, the done slot of another. A slot of NULL: in no ring (a dead letter);
+   * whoever deletes that record ends the key with 'purged', a state that holds none.
    */
   `CREATE FUNCTION ${s}.end_unique_keys(p_keys bytea[], p_job_ids bigint[], p_state text, p_slots smallint[]) RETURNS void
 LANGUAGE plpgsql
@@ -112,10 +112,9 @@ BEGIN
     AND (p_state <> ALL (c.held_after) OR c.expires_at <= clock_timestamp());
 
   UPDATE ${s}.job_unique_claims c
-  SET record_ring = CASE p_state WHEN 'completed' THEN 'ready' ELSE 'done' END,
-    record_slot = p_slots[array_position(p_job_ids, c.job_id)]
-  WHERE c.unique_key = ANY (p_keys) AND c.job_id = ANY (p_job_ids)
-    AND p_slots[array_position(p_job_ids, c.job_id)] IS NOT NULL;
+  SET record_ring = CASE WHEN n.slot IS NULL THEN NULL WHEN p_state = 'completed' THEN 'ready' ELSE 'done' END, record_slot = n.slot
+  FROM unnest(p_keys, p_job_ids, p_slots) AS n(unique_key, job_id, slot)
+  WHERE c.unique_key = n.unique_key AND c.job_id = n.job_id AND c.record_slot IS DISTINCT FROM n.slot;
 END $awa$`,
 
   // The records in a slot are about to go, and their keys with them. A key with a period stays until the period ends.
