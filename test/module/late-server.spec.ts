@@ -5,6 +5,7 @@ import { AwaModule, defineJob, QueueService } from 'nestjs-awa';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { freePort } from '../postgres/free-port.js';
 import { type PostgresServer, startPostgres } from '../postgres/server.js';
+import { jobCounts } from '../support/job-counts.js';
 import { administer } from '../support/database-admin.js';
 import { deferred } from '../support/signals.js';
 import { handlerOf, jobIn } from '../support/test-app.js';
@@ -72,6 +73,6 @@ describe('boot', () => {
     expect(error).toMatchObject({ code: '28P01' });
     expect(warnings).toEqual([]);
     const queue = await startApp('worker:right', warn);
-    expect(await queue.countJobs('default')).toMatchObject({ available: 0 });
+    expect(await jobCounts(queue, 'default')).toMatchObject({ available: 0 });
   });
 });

@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import { AwaModule, defineJob, JobHandler, type JobOf, QueueService } from 'nestjs-awa';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { jobCounts } from '../support/job-counts.js';
 import { deferred, type Deferred } from '../support/signals.js';
 import { jobIn } from '../support/test-app.js';
 import { type TestDatabase, useTestDatabase } from '../support/test-database.js';
@@ -100,7 +101,7 @@ describe.each(['first', 'last'])('AwaModule, imported %s', (position) => {
       'feature is gone',
     ]);
     // Enqueued while the application was closing: left for others.
-    expect(await queue.countJobs('default')).toMatchObject({ available: 1, running: 0 });
+    expect(await jobCounts(queue, 'default')).toMatchObject({ available: 1, running: 0 });
   });
 });
 

@@ -46,7 +46,7 @@ it('lists every problem of the options at once, before anything connects', async
     'connectRetryMs must be a whole number from 0 to 86400000, not -1',
     'queue " email" must not begin or end with white space',
     'queues. email.maxWorkers must be a whole number from 1 to 10000, not 0',
-    'queues.reports has no option "maxWorker" (known: maxWorkers, aging, shards)',
+    'queues.reports has no option "maxWorker" (known: maxWorkers, aging, shards, deadLetter)',
     'queues.images must be an object, not null',
     expect.stringContaining('worker has no option "retries"'),
     expect.stringContaining(

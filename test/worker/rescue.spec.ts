@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { RescueTask } from '../../lib/maintenance/rescue.task.js';
 import { PgAdapter } from '../../lib/storage/adapters/pg.adapter.js';
 import { schemaName } from '../../lib/storage/schema-name.js';
+import { jobCounts } from '../support/job-counts.js';
 import { useTestApps } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
 
@@ -35,6 +36,6 @@ describe('the rescue of a dead process', () => {
 
     const observer = { instanceId: randomUUID(), contactMs: 0 };
     await new RescueTask(new PgAdapter(await database.client()), schemaName(), 1_000, observer).run();
-    expect(await queue.countJobs('default')).toMatchObject({ running: 0, retryable: 150 });
+    expect(await jobCounts(queue, 'default')).toMatchObject({ running: 0, retryable: 150 });
   });
 });
