@@ -5,6 +5,7 @@ import {
   type RingName,
   type RingSegment,
   rotateRing,
+  STILL_KEPT,
 } from '../storage/operations/rings.js';
 import type { SchemaName } from '../storage/schema-name.js';
 import type { SqlPort } from '../storage/sql-port.js';
@@ -16,7 +17,7 @@ export interface RingPolicy {
   readonly periodMs: number;
   /** Or when it is this large. */
   readonly maxSegmentBytes: number;
-  /** A sealed segment is kept for this long, if it is not needed for longer. */
+  /** A sealed segment is kept for this long, if it is not needed for longer; so is each completed job. */
   readonly retentionMs: number;
   /** Or until the ring is larger than this. */
   readonly maxBytes: number;
@@ -61,9 +62,11 @@ export class RingsTask implements MaintenanceTask {
         const isDue = segment.openedAgoMs >= policy.periodMs || segment.bytes >= policy.maxSegmentBytes;
         if (isDue) await rotateRing(this.port, this.schema, segment);
       } else if (segment.sealedAgoMs >= policy.retentionMs || bytes > policy.maxBytes) {
-        const blocker = await pruneRing(this.port, this.schema, segment);
+        const keepMs = bytes > policy.maxBytes ? 0 : policy.retentionMs;
+        const blocker = await pruneRing(this.port, this.schema, segment, keepMs);
         if (blocker === undefined) bytes -= segment.bytes;
-        else this.report(segment, segment.sealedAgoMs - policy.retentionMs, blocker);
+        else if (blocker !== STILL_KEPT)
+          this.report(segment, segment.sealedAgoMs - policy.retentionMs, blocker);
       }
     }
   }

@@ -19,6 +19,10 @@ export interface DatabaseState {
   /** Not counting ready_entries, where an enqueue that is rolled back leaves its rows. */
   readonly deadRows: number;
   readonly deferred: number;
+  /** Unique keys, of living and of ended jobs. */
+  readonly uniqueKeys: number;
+  /** For how long the segment that was sealed first has been sealed. */
+  readonly oldestSealedMs: number;
 }
 
 /** What an operator would look at: sizes, ring generations, and what vacuum would have to do in the append-only tables. */
@@ -34,7 +38,10 @@ export async function readDatabaseState(client: Client): Promise<DatabaseState> 
        (SELECT sum(n_dead_tup) FROM pg_stat_user_tables
          WHERE schemaname = 'awa' AND regexp_replace(relname, '_\\d+$', '') = ANY ($1)
            AND relname NOT LIKE 'ready_entries%') AS "deadRows",
-       (SELECT count(*) FROM awa.deferred_jobs) AS deferred`,
+       (SELECT count(*) FROM awa.deferred_jobs) AS deferred,
+       (SELECT count(*) FROM awa.job_unique_claims) AS "uniqueKeys",
+       (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(sealed_at)) * 1000, 0)
+         FROM (VALUES ('ready'), ('claim'), ('done')) r(ring), LATERAL awa.ring_segments(r.ring)) AS "oldestSealedMs"`,
     [APPEND_TABLES],
   );
   const row = rows[0];
@@ -47,5 +54,7 @@ export async function readDatabaseState(client: Client): Promise<DatabaseState> 
     changedRows: Number(row.changedRows),
     deadRows: Number(row.deadRows),
     deferred: Number(row.deferred),
+    uniqueKeys: Number(row.uniqueKeys),
+    oldestSealedMs: Number(row.oldestSealedMs),
   };
 }

@@ -1,10 +1,16 @@
-/** What became of a job, as the handlers saw it. */
-export type Ending = 'completed' | 'failed' | 'cancelled';
+/** What became of a job, as the handlers and the operator saw it. */
+export type Ending = 'completed' | 'failed' | 'cancelled' | 'purged';
 
 interface Entry {
-  /** Run leases of the attempts that were started. */
-  readonly started: Set<number>;
+  /** One bit for each run lease whose attempt was started. */
+  started: number;
   ending: Ending | undefined;
+}
+
+interface Ended {
+  readonly id: string;
+  readonly ending: Ending;
+  readonly at: number;
 }
 
 /**
@@ -16,26 +22,38 @@ export class History {
   readonly latenciesMs: number[] = [];
   private readonly entries = new Map<string, Entry>();
   private readonly committed = new Set<string>();
+  /** The job of each unique key that was started and has not ended. */
+  private readonly keys = new Map<string, string>();
+  private readonly recent: Ended[] = [];
   private ended = 0;
+  deduplicated = 0;
+  buried = 0;
 
   commit(ids: readonly string[]): void {
     for (const id of ids) this.committed.add(id);
   }
 
-  /** An attempt begins: no other may have had its lease, and the job must not have ended. */
-  start(id: string, runLease: number): void {
+  /** An attempt begins: no other may have had its lease, the job must not have ended, and nobody else may have its key. */
+  start(id: string, runLease: number, uniqueKey?: string): void {
     const entry = this.entry(id);
-    if (entry.started.has(runLease)) this.problems.push(`job ${id}: lease ${runLease} was started twice`);
+    const lease = 2 ** runLease;
+    if ((entry.started & lease) !== 0) this.problems.push(`job ${id}: lease ${runLease} was started twice`);
     if (entry.ending !== undefined)
       this.problems.push(`job ${id}: started again after it was ${entry.ending}`);
-    entry.started.add(runLease);
+    entry.started |= lease;
+    if (uniqueKey === undefined) return;
+    const holder = this.keys.get(uniqueKey) ?? id;
+    if (holder !== id) this.problems.push(`jobs ${holder} and ${id} with the key ${uniqueKey} live at once`);
+    this.keys.set(uniqueKey, id);
   }
 
-  end(id: string, ending: Ending): void {
+  end(id: string, ending: Ending, uniqueKey?: string): void {
     const entry = this.entry(id);
     if (entry.ending !== undefined) this.problems.push(`job ${id}: ${ending} after it was ${entry.ending}`);
     entry.ending = ending;
     this.ended += 1;
+    if (this.recent.push({ id, ending, at: performance.now() }) > 10_000) this.recent.splice(0, 5_000);
+    if (uniqueKey !== undefined) this.keys.delete(uniqueKey);
   }
 
   get committedCount(): number {
@@ -44,6 +62,12 @@ export class History {
 
   get endedCount(): number {
     return this.ended;
+  }
+
+  /** Some that ended between half a second and two seconds ago: recorded by now, and still kept. */
+  endedLately(count: number): readonly Ended[] {
+    const now = performance.now();
+    return this.recent.filter(({ at }) => now - at > 500 && now - at < 2_000).slice(0, count);
   }
 
   /** To be asked when nothing waits or runs any more: exactly the committed jobs have ended. */
@@ -62,7 +86,7 @@ export class History {
   private entry(id: string): Entry {
     let entry = this.entries.get(id);
     if (entry === undefined) {
-      entry = { started: new Set(), ending: undefined };
+      entry = { started: 0, ending: undefined };
       this.entries.set(id, entry);
     }
     return entry;

@@ -2,19 +2,23 @@ import 'reflect-metadata';
 import { parseArgs } from 'node:util';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { AwaModule, QueueService } from 'nestjs-awa';
+import { AwaModule, DeadLetterService, QueueService } from 'nestjs-awa';
 import { Client } from 'pg';
 import { startPostgres } from '../postgres/server.js';
 import { readDatabaseState } from './database-state.js';
 import { History } from './history.js';
+import { Operator } from './operator.js';
 import { Producer } from './producer.js';
-import { SoakHandler } from './soak.job.js';
+import { MortalHandler, recordIn, SoakHandler, UniqueHandler } from './soak.job.js';
 
 /** Rings that turn every second or two, so that a short run sees many generations. */
 const RETENTION_MS = 6_000;
+/** A segment that is sealed for so long is stuck, whatever transaction is held open. */
+const STUCK_MS = RETENTION_MS + 15_000;
+const PRODUCERS = 2;
 
 const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '1' }, rate: { type: 'string', default: '2000' } },
+  options: { minutes: { type: 'string', default: '1' }, rate: { type: 'string', default: '2200' } },
 });
 const minutes = Number(values.minutes);
 const rate = Number(values.rate);
@@ -28,11 +32,11 @@ class SoakModule {
         AwaModule.forRoot({
           url,
           migrate: 'run',
-          queues: { soak: { maxWorkers: 64 } },
+          queues: { soak: { maxWorkers: 64 }, mortal: { maxWorkers: 16, deadLetter: true } },
           retention: { completed: RETENTION_MS, failed: RETENTION_MS },
         }),
       ],
-      providers: [SoakHandler],
+      providers: [SoakHandler, MortalHandler, UniqueHandler],
     };
   }
 }
@@ -63,7 +67,7 @@ const server = await startPostgres({ temporary: true });
 const problems: string[] = [];
 try {
   const history = new History();
-  SoakHandler.history = history;
+  recordIn(history);
   const app = await NestFactory.createApplicationContext(SoakModule.with(server.url), {
     // Jobs fail as planned, by the thousand.
     logger: ['fatal'],
@@ -74,39 +78,54 @@ try {
 
   const runMs = minutes * 60_000;
   const pin = pinHorizon(server.url, runMs / 3, (runMs * 2) / 3);
-  const producer = new Producer(server.url, queue, history, rate);
-  const producing = producer.run();
+  const producers = Array.from(
+    { length: PRODUCERS },
+    () => new Producer(server.url, queue, history, rate / PRODUCERS),
+  );
+  const producing = Promise.all(producers.map((producer) => producer.run()));
+  const operator = new Operator(app.get(DeadLetterService), history);
+  const operating = operator.run();
   let largest = 0;
   const begin = performance.now();
   for (let tick = 1; performance.now() - begin < runMs; tick++) {
     await new Promise((resolve) => setTimeout(resolve, Math.min(10_000, runMs / 6)));
-    const { bytes, segments, prunes, deadRows } = await readDatabaseState(admin);
+    const { bytes, segments, prunes, deadRows, oldestSealedMs, uniqueKeys } = await readDatabaseState(admin);
     largest = Math.max(largest, bytes);
+    if (oldestSealedMs > STUCK_MS)
+      problems.push(`a segment was still there ${(oldestSealedMs / 1_000).toFixed(0)} s after it was sealed`);
+    problems.push(...(await differences(queue, history)));
     const seconds = (performance.now() - begin) / 1_000;
     console.log(
       `  ${seconds.toFixed(0)} s: ${history.committedCount} committed, ${history.endedCount} ended, ` +
-        `${(bytes / 2 ** 20).toFixed(0)} MiB in ${segments} segments, ${prunes} reclaimed, ${deadRows} dead rows`,
+        `${(bytes / 2 ** 20).toFixed(0)} MiB in ${segments} segments, ${prunes} reclaimed, ${deadRows} dead rows, ${uniqueKeys} keys`,
     );
   }
-  producer.stop();
+  for (const producer of producers) producer.stop();
   await producing;
+  const rateReached = history.endedCount / ((performance.now() - begin) / 1_000);
   await pin;
   await until(async () => history.endedCount >= history.committedCount, 'every committed job having ended');
+  operator.stop();
+  await operating;
   const counts = await whenIdle(queue);
-  const rateReached = history.endedCount / ((performance.now() - begin) / 1_000);
 
   // With nothing to do, the rings turn until only what is being written is left.
   await until(async () => (await readDatabaseState(admin)).segments <= 6, 'the rings having been reclaimed');
+  await until(
+    async () => (await readDatabaseState(admin)).uniqueKeys === 0,
+    'every unique key being free',
+    30_000,
+  );
   const state = await readDatabaseState(admin);
   problems.push(...history.check());
   if (state.changedRows > 0)
     problems.push(`${state.changedRows} rows of append-only tables were updated or deleted`);
   if (state.deadRows > 0) problems.push(`${state.deadRows} dead rows in append-only tables`);
-  if (rateReached < rate * 0.9) problems.push(`${rateReached.toFixed(0)} jobs/s instead of ${rate}`);
+  if (rateReached < rate * 0.92) problems.push(`${rateReached.toFixed(0)} jobs/s instead of ${rate}`);
   const latencies = history.latenciesMs.toSorted((a, b) => a - b);
   const percentile = (share: number) => latencies[Math.floor(latencies.length * share)] ?? Number.NaN;
   console.log(
-    `soak of ${minutes} min: ${history.committedCount} jobs, ${rateReached.toFixed(0)} jobs/s, pickup p50 ${percentile(0.5)} ms ` +
+    `soak of ${minutes} min: ${history.committedCount} jobs (and ${history.deduplicated} duplicates), ${history.buried} dead letters, ${rateReached.toFixed(0)} jobs/s, pickup p50 ${percentile(0.5)} ms ` +
       `p99 ${percentile(0.99)} ms, ${state.rotations} rotations, ${state.prunes} reclaims, at most ${(largest / 2 ** 20).toFixed(0)} MiB, ` +
       `${(state.bytes / 2 ** 20).toFixed(1)} MiB at the end, ${state.deadRows} dead rows; ${JSON.stringify(counts)}`,
   );
@@ -117,12 +136,26 @@ try {
 }
 
 async function whenIdle(queue: QueueService): Promise<unknown> {
-  const waits = async () => {
-    const { available, running, retryable, scheduled } = await queue.countJobs('soak');
+  const isIdle = async (name: string) => {
+    const { available, running, retryable, scheduled } = await queue.countJobs(name);
     return [available, running, retryable, scheduled].every(({ count }) => count === 0);
   };
-  await until(waits, 'nothing waiting or running any more');
+  await until(
+    async () => (await isIdle('soak')) && (await isIdle('mortal')),
+    'nothing waiting or running any more',
+  );
   return queue.countJobs('soak');
+}
+
+/** Jobs that ended a moment ago, of which the database says something else than their handlers. */
+async function differences(queue: QueueService, history: History): Promise<string[]> {
+  const found: string[] = [];
+  for (const { id, ending } of history.endedLately(20)) {
+    const state = (await queue.getJob(id))?.state;
+    if (state !== (ending === 'purged' ? undefined : ending))
+      found.push(`job ${id} is ${String(state)}, and its handler said ${ending}`);
+  }
+  return found;
 }
 
 for (const problem of problems) console.error(`PROBLEM: ${problem}`);

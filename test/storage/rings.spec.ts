@@ -9,6 +9,7 @@ import {
   pruneRing,
   type RingName,
   rotateRing,
+  STILL_KEPT,
 } from '../../lib/storage/operations/rings.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { until } from '../support/signals.js';
@@ -115,6 +116,19 @@ describe('rotation', () => {
 });
 
 describe('pruning the ready ring', () => {
+  it('keeps a completed job for its time, however long ago its segment was sealed', async () => {
+    const [id] = (await enqueue()) as [string];
+    const sealed = await seal('ready');
+    await database.query("UPDATE awa.ring_rotations SET rotated_at = rotated_at - interval '1 day'");
+    await completeAttempts(port, SCHEMA, await claim());
+    expect(await pruneRing(port, SCHEMA, sealed, 60_000)).toBe(STILL_KEPT);
+    expect(await state(id)).toBe('completed');
+    await database.query(
+      "UPDATE awa.completion_batches SET completed_at = completed_at - interval '1 minute'",
+    );
+    expect(await pruneRing(port, SCHEMA, sealed, 60_000)).toBeUndefined();
+  });
+
   it('waits for jobs that wait and for jobs that run, and names them', async () => {
     const [id] = (await enqueue()) as [string];
     const sealed = await seal('ready');
@@ -168,7 +182,7 @@ describe('pruning the ready ring', () => {
 
     const pruner = await database.client();
     const pruning = pruner.query<{ blocker: string }>(
-      "SELECT awa.prune_ring('ready', $1, '1 minute') AS blocker",
+      "SELECT awa.prune_ring('ready', $1, p_patience => '1 minute') AS blocker",
       [sealed.generation],
     );
     await until(isWaiting, { what: 'the pruner waiting for the lock' });

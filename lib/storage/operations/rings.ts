@@ -35,7 +35,13 @@ const list = sqlStatement(
 
 const rotate = sqlStatement('rotate_ring', (s) => `SELECT ${s}.rotate_ring($1::text, $2::bigint) AS blocker`);
 
-const prune = sqlStatement('prune_ring', (s) => `SELECT ${s}.prune_ring($1::text, $2::bigint) AS blocker`);
+const prune = sqlStatement(
+  'prune_ring',
+  (s) => `SELECT ${s}.prune_ring($1::text, $2::bigint, $3::float8 * interval '1 millisecond') AS blocker`,
+);
+
+/** What is in the way of a reclaim that will be possible in time, as prune_ring says it. */
+export const STILL_KEPT = 'completed jobs of it are still kept';
 
 /** Every generation that holds something, each ring's oldest first. */
 export async function listRingSegments(port: SqlPort, schema: SchemaName): Promise<RingSegment[]> {
@@ -60,12 +66,18 @@ export async function rotateRing(
   return row?.blocker ?? undefined;
 }
 
-/** Empties a sealed generation. @returns what is in the way, undefined when it was done. */
+/**
+ * Empties a sealed generation.
+ *
+ * @param keepMs completed jobs are kept for so long after their completion
+ * @returns what is in the way, undefined when it was done.
+ */
 export async function pruneRing(
   port: SqlPort,
   schema: SchemaName,
   { ring, generation }: RingSegment,
+  keepMs = 0,
 ): Promise<string | undefined> {
-  const [row] = await port.query<{ blocker: string | null }>(prune(schema), [ring, generation]);
+  const [row] = await port.query<{ blocker: string | null }>(prune(schema), [ring, generation, keepMs]);
   return row?.blocker ?? undefined;
 }

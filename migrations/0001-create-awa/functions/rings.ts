@@ -75,8 +75,8 @@ BEGIN
   RETURN NULL;
 END $awa$`,
 
-  // What in a ready slot is still needed: a job that waits, or the body of an attempt that runs.
-  `CREATE FUNCTION ${s}.ready_blocker(p_slot smallint) RETURNS text LANGUAGE plpgsql
+  // What in a ready slot is still needed: a job that waits, the body of an attempt that runs, or a job that has not been completed for long.
+  `CREATE FUNCTION ${s}.ready_blocker(p_slot smallint, p_keep interval) RETURNS text LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
 DECLARE
   v_queue text;
@@ -106,6 +106,12 @@ BEGIN
   LIMIT 1;
   IF FOUND THEN
     RETURN format('job %s of it runs', v_job);
+  END IF;
+
+  -- A job lies where it was enqueued: it may have been completed long after that segment was sealed.
+  IF EXISTS (SELECT FROM ${s}.queue_lanes l JOIN ${s}.completion_batches b
+      ON b.ready_slot = p_slot AND b.lane_id = l.lane_id AND b.completed_at > clock_timestamp() - p_keep) THEN
+    RETURN 'completed jobs of it are still kept';
   END IF;
   RETURN NULL;
 END $awa$`,
@@ -150,7 +156,8 @@ BEGIN
   FROM held h WHERE h.is_open OR h.is_cursor;
 END $awa$`,
 
-  `CREATE FUNCTION ${s}.prune_ring(p_ring text, p_generation bigint, p_patience interval DEFAULT '20 ms')
+  // Completed jobs are there for p_keep after their completion.
+  `CREATE FUNCTION ${s}.prune_ring(p_ring text, p_generation bigint, p_keep interval DEFAULT '0', p_patience interval DEFAULT '20 ms')
 RETURNS text LANGUAGE plpgsql
 ${OWN_NAMES} AS $awa$
 DECLARE
@@ -169,7 +176,7 @@ BEGIN
     RETURN 'not a sealed generation';
   END IF;
   IF p_ring = 'ready' THEN
-    v_blocker := ${s}.ready_blocker(v_slot);
+    v_blocker := ${s}.ready_blocker(v_slot, p_keep);
     IF v_blocker IS NOT NULL THEN
       RETURN v_blocker;
     END IF;
@@ -193,7 +200,7 @@ BEGIN
     RETURN 'not a sealed generation';
   END IF;
   IF p_ring = 'ready' THEN
-    v_blocker := ${s}.ready_blocker(v_slot);
+    v_blocker := ${s}.ready_blocker(v_slot, p_keep);
     IF v_blocker IS NOT NULL THEN
       RETURN v_blocker;
     END IF;
