@@ -39,6 +39,8 @@ describe('getJob', () => {
       metadata: {},
       tags: [],
       errors: [],
+      progress: null,
+      checkpoint: null,
     });
   });
 

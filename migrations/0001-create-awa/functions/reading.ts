@@ -101,7 +101,7 @@ RETURNS TABLE (
     FROM ${s}.newest_ready(p_job_id) e
   )
   SELECT p_job_id, r.kind, l.queue, l.priority, r.state, r.attempt, r.max_attempts, r.run_lease,
-    r.run_at, r.created_at, r.attempted_at, r.finalized_at, r.args, r.payload
+    r.run_at, r.created_at, r.attempted_at, r.finalized_at, r.args, ${s}.payload_now(r.payload, r.state, p_job_id, r.run_lease)
   FROM rows r JOIN ${s}.queue_lanes l ON l.lane_id = r.lane_id
   ORDER BY r.run_lease DESC, r.rank
   LIMIT 1
