@@ -287,10 +287,10 @@ describe('a save and a closure at the same time', () => {
     for (let n = 0; n < 12; n++) jobs.push(...(await claimNew(8)));
     const shuffled = () => jobs.toSorted(() => Math.random() - 0.5);
     const results = new Set<string>();
-    let isClosing = true;
+    const closing = new AbortController();
     const savers = Array.from({ length: 3 }, async () => {
       const own = await openPort(database);
-      for (let revision = 1; isClosing; revision++) {
+      for (let revision = 1; !closing.signal.aborted; revision++) {
         const changes = shuffled().slice(0, 10);
         for (const result of await save(
           changes.map((job) => change(job, { revision })),
@@ -307,7 +307,7 @@ describe('a save and a closure at the same time', () => {
       }
     });
     await Promise.all(closers);
-    isClosing = false;
+    closing.abort();
     await Promise.all(savers);
     expect([...results]).toEqual(expect.arrayContaining(['saved', 'stale']));
     const { rows: left } = await database.query(

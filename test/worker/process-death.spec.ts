@@ -84,10 +84,7 @@ describe('a worker process', () => {
     expect(await producer.queue.getJob(id)).toMatchObject({ state: 'running', checkpoint: { next: 5 } });
     await startRescuer({ handlers: [handler] });
     await jobIn('completed', producer.queue, id, 20_000);
-    expect(seen).toEqual([
-      { next: 5 },
-      { percent: 40, message: 'four of ten', updatedAt: expect.any(Date) },
-    ]);
+    expect(seen).toEqual([{ next: 5 }, { percent: 40, message: 'four of ten', updatedAt: expect.any(Date) }]);
     expect((await database.query('SELECT FROM awa.attempt_state')).rowCount).toBe(0);
   });
 
