@@ -22,6 +22,7 @@ export {
   type JobOutcomeType,
   type JobOutput,
   type JobPriority,
+  type JobProgress,
   type JsonSafe,
   type JsonValue,
   type NotJson,

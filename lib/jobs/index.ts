@@ -5,15 +5,17 @@ export type { JobContext } from './job-context.js';
 export type { JobDefinition, JobInput, JobOutput, JobPriority } from './job-definition.js';
 export type { JobHandlerFor } from './job-handler-for.js';
 export { JOB_HANDLER_METADATA, JobHandler } from './job-handler.decorator.js';
-export type { Job, JobErrorRecord, JobOf } from './job.js';
+export type { Job, JobErrorRecord, JobOf, JobProgress } from './job.js';
 export {
   DEFAULT_MAX_ARGS_BYTES,
   DEFAULT_MAX_ATTEMPTS,
   DEFAULT_PRIORITY,
   DEFAULT_QUEUE,
   MAX_ATTEMPTS_LIMIT,
+  MAX_CHECKPOINT_BYTES,
   MAX_DELAY_MS,
   MAX_NAME_LENGTH,
+  MAX_PROGRESS_MESSAGE_LENGTH,
   MAX_TAGS,
 } from './job.constants.js';
 export type { JsonSafe, JsonValue, NotJson } from './json.js';

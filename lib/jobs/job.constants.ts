@@ -19,5 +19,11 @@ export const MAX_TAGS = 20;
 /** Longest delay of a job, retry or snooze, in milliseconds: ten years. @publicApi */
 export const MAX_DELAY_MS = 10 * 365 * 24 * 60 * 60 * 1000;
 
+/** Largest checkpoint of an attempt as UTF-8 JSON, in bytes: 64 KiB. @publicApi */
+export const MAX_CHECKPOINT_BYTES = 64 * 1024;
+
+/** Longest message of a progress, in UTF-16 units (what `string.length` counts). @publicApi */
+export const MAX_PROGRESS_MESSAGE_LENGTH = 1000;
+
 /** Largest size of a job's arguments as UTF-8 JSON unless configured otherwise, in bytes: 1 MiB. @publicApi */
 export const DEFAULT_MAX_ARGS_BYTES = 1024 * 1024;

@@ -18,6 +18,19 @@ export interface JobErrorRecord {
 }
 
 /**
+ * How far an attempt has come, by its own account.
+ *
+ * @publicApi
+ */
+export interface JobProgress {
+  /** 0 to 100, as it was given to `setProgress`. */
+  readonly percent: number;
+  readonly message: string | undefined;
+  /** When it was stored. */
+  readonly updatedAt: Date;
+}
+
+/**
  * A job as its handler gets it. A snapshot taken at claim time: it does not change during the attempt.
  *
  * @typeParam Output type of the arguments after the schema
@@ -47,6 +60,13 @@ export interface Job<Output = unknown> {
   readonly tags: readonly string[];
   /** Earlier failures, oldest first. */
   readonly errors: readonly JobErrorRecord[];
+  /** How far an earlier attempt had come; null when none said so. */
+  readonly progress: JobProgress | null;
+  /**
+   * What an earlier attempt has left behind by `checkpoint()`, to go on from there; null when none has. It may be of an older
+   * release: check it before use.
+   */
+  readonly checkpoint: JsonValue;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { type Job, parsePayload } from '../jobs/index.js';
-import type { JobPriority } from '../jobs/index.js';
+import type { JobPriority, JobProgress, JsonValue } from '../jobs/index.js';
 import type { JobState } from '../storage/job-state.js';
 import type { StoredJob } from '../storage/operations/stored-job.js';
 
@@ -16,6 +16,10 @@ export interface JobSnapshot extends Job {
   readonly attemptedAt: Date | undefined;
   /** When the job ended; undefined while it has not. */
   readonly finalizedAt: Date | undefined;
+  /** The newest, of the attempt that runs or of an earlier one; null of a completed job. */
+  readonly progress: JobProgress | null;
+  /** The newest, of the attempt that runs or of an earlier one; null of a completed job. */
+  readonly checkpoint: JsonValue;
 }
 
 export function toSnapshot(stored: StoredJob): JobSnapshot {
@@ -26,5 +30,7 @@ export function toSnapshot(stored: StoredJob): JobSnapshot {
     priority: priority as JobPriority,
     args: JSON.parse(argsJson) as unknown,
     ...parsePayload(payloadJson),
+    // Earlier attempts may have left something with the body of the last one.
+    ...(stored.state === 'completed' ? { progress: null, checkpoint: null } : {}),
   };
 }

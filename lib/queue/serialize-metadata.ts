@@ -1,6 +1,6 @@
-import { hasLoneSurrogate, show } from '../jobs/job-options.rules.js';
-import { findInJson } from './json-text.js';
-import { JsonFault, JsonOverBudget, JsonWalk } from './json-walk.js';
+import { show } from '../jobs/job-options.rules.js';
+import { JsonFault } from './json-walk.js';
+import { jsonbProblem, jsonbText } from './jsonb-text.js';
 
 /** Largest metadata of a job as UTF-8 JSON unless configured otherwise, in bytes: 64 KiB. @publicApi */
 export const DEFAULT_MAX_METADATA_BYTES = 64 * 1024;
@@ -35,37 +35,13 @@ export function serializeMetadata(
 
 function toJson(metadata: object, maxBytes: number, problems: string[]): string | undefined {
   try {
-    new JsonWalk(maxBytes).visit(metadata);
-    const text = JSON.stringify(metadata);
+    const text = jsonbText(metadata, maxBytes);
     if (!text.startsWith('{')) throw new JsonFault([], 'its toJSON must return an object');
-    const bytes = Buffer.byteLength(text);
-    if (bytes > maxBytes) throw new JsonOverBudget(bytes);
-    refuseText(text);
     return text;
   } catch (error) {
-    problems.push(explain(error, maxBytes));
+    problems.push(jsonbProblem('metadata', error, maxBytes));
     return undefined;
   }
-}
-
-/** JSON.stringify escapes what jsonb refuses, so that most texts need no closer look. */
-function refuseText(text: string): void {
-  if (!text.includes('\\u0000') && !text.includes('\\ud')) return;
-  const nul = findInJson(text, (part) => part.includes('\0'));
-  if (nul !== undefined) throw new JsonFault(nul.path, 'contains NUL, which Postgres cannot store');
-  const half = findInJson(text, hasLoneSurrogate);
-  if (half !== undefined)
-    throw new JsonFault(half.path, 'contains a lone surrogate, which jsonb cannot store');
-}
-
-function explain(error: unknown, maxBytes: number): string {
-  if (error instanceof JsonOverBudget) {
-    return `metadata must have at most ${maxBytes} bytes as JSON, not ${error.atLeast} or more`;
-  }
-  if (error instanceof JsonFault) {
-    return `metadata${error.path === '' ? '' : ` at ${error.path}`}: ${error.message}`;
-  }
-  return `metadata could not be read: ${error instanceof Error ? error.message : 'something was thrown'}`;
 }
 
 function isPlainObject(value: unknown): value is object {

@@ -10,3 +10,8 @@ export function sqlState(error: unknown): string | undefined {
 export function isOutage(state: string): boolean {
   return /^(08|57P|53)/.test(state);
 }
+
+/** Class 22 (data exception) and 23 (constraint violation): the data's fault, and it will be again. */
+export function isDataError(error: unknown): boolean {
+  return /^2[23]/.test(sqlState(error) ?? '');
+}

@@ -5,7 +5,7 @@ import type { SchemaName } from '../storage/schema-name.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import { completeAttempts, type Settlement, settleAttempts } from '../storage/operations/close-attempts.js';
-import { sqlState } from '../storage/sql-state.js';
+import { isDataError } from '../storage/sql-state.js';
 import { SupervisedLoop } from './supervised-loop.js';
 
 /** Most attempts one statement closes. */
@@ -40,6 +40,8 @@ interface Pending<Item> {
 export class CompletionBatcher {
   private readonly logger = new Logger('Awa completion');
   private readonly loop = new SupervisedLoop('completion', () => this.flush());
+  /** Of the attempts that succeeded, those that may have saved something on their way. */
+  private readonly stateful = new WeakSet<ClaimedJob>();
   private completed: Pending<ClaimedJob>[] = [];
   private settled: Pending<Settlement>[] = [];
   private inFlight = 0;
@@ -60,7 +62,9 @@ export class CompletionBatcher {
     return this.pending >= MAX_PENDING;
   }
 
-  complete(job: ClaimedJob): void {
+  /** @param mayHaveState whether the attempt has tried to save something */
+  complete(job: ClaimedJob, mayHaveState = false): void {
+    if (mayHaveState) this.stateful.add(job);
     this.completed.push({ item: job, unsure: false, closed: false });
     this.loop.wake();
   }
@@ -145,7 +149,9 @@ export class CompletionBatcher {
 
   private async writeCompleted(batch: Pending<ClaimedJob>[]): Promise<void> {
     const jobs = batch.map(({ item }) => item);
-    const stale = new Set(await completeAttempts(this.port, this.schema, jobs));
+    const stale = new Set(
+      await completeAttempts(this.port, this.schema, jobs, (job) => this.stateful.has(job)),
+    );
     for (const pending of batch) {
       pending.closed = true;
       this.closed(pending.item, stale.has(pending.item) ? 'stale' : 'completed', pending.unsure);
@@ -169,9 +175,4 @@ export class CompletionBatcher {
     }
     this.onClosed(job, state, settlement);
   }
-}
-
-/** Class 22 (data exception) and 23 (constraint violation): the data's fault, and it will be again. */
-function isDataError(error: unknown): boolean {
-  return /^2[23]/.test(sqlState(error) ?? '');
 }

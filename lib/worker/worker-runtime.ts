@@ -8,6 +8,7 @@ import { PipelinedPort } from '../storage/connection/pipelined-port.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import { deregisterInstance, heartbeat, registerInstance } from '../storage/operations/instances.js';
 import { VERSION } from '../version.js';
+import { AttemptStateWriter } from './attempt-state-writer.js';
 import { Attempt, CancelledAbort, ShutdownAbort } from './attempt.js';
 import { ClaimBook } from './claim-book.js';
 import { Claimer } from './claimer.js';
@@ -41,6 +42,7 @@ export class WorkerRuntime {
   private readonly slots: QueueSlots;
   private readonly book = new ClaimBook();
   private readonly batcher: CompletionBatcher;
+  private readonly states: AttemptStateWriter;
   private readonly claimer: Claimer;
   private readonly listener: WakeListener;
   private readonly heartbeats = new SupervisedLoop('heartbeat', () => this.beat());
@@ -72,6 +74,7 @@ export class WorkerRuntime {
       reportClosed(job, state, settlement);
       if (state === 'retryable' || state === 'scheduled') this.onDeferred(settlement?.delayMs ?? 0);
     });
+    this.states = new AttemptStateWriter(this.port, database.schema);
     this.claimer = new Claimer(this.port, database, this.slots, this.book, {
       pollIntervalMs: options.pollIntervalMs,
       instanceId: () => this.id,
@@ -104,6 +107,7 @@ export class WorkerRuntime {
     await this.register();
     this.heartbeats.start();
     this.batcher.start();
+    this.states.start();
     this.listener.start();
     this.claimer.start();
     const queues = this.options.queues.map(({ name, maxWorkers }) => `${name} (${maxWorkers})`).join(', ');
@@ -134,6 +138,7 @@ export class WorkerRuntime {
       this.listener.stop(),
       this.client.close(),
       this.batcher.stop(),
+      this.states.stop(),
       this.heartbeats.stop(),
     ]);
     const lost = this.batcher.pending;
@@ -148,17 +153,20 @@ export class WorkerRuntime {
   }
 
   private async runAttempt(job: ClaimedJob): Promise<void> {
-    const attempt = new Attempt(job);
+    const attempt = new Attempt(job, this.states);
     this.attempts.add(attempt);
     const result = await this.executor.run(attempt);
-    if (!attempt.isAbandoned) this.finish(job, result);
+    // What it said last goes on with the job. A refusal is the result's to hear as well.
+    if (result !== 'completed' && attempt.state.isDirty) await attempt.state.flush().catch(() => undefined);
+    attempt.state.close();
+    if (!attempt.isAbandoned) this.finish(job, result, attempt.state.mayBeStored);
     this.attempts.delete(attempt);
     if (this.attempts.size === 0) this.onIdle?.();
   }
 
   /** The slot is free as soon as the result is known; making it durable is the batcher's business. */
-  private finish(job: ClaimedJob, result: AttemptResult): void {
-    if (result === 'completed') this.batcher.complete(job);
+  private finish(job: ClaimedJob, result: AttemptResult, mayHaveState = false): void {
+    if (result === 'completed') this.batcher.complete(job, mayHaveState);
     else this.batcher.settle({ job, ...result });
     this.slots.release(job.queue);
     this.claimer.slotFreed(job.queue);
@@ -177,8 +185,10 @@ export class WorkerRuntime {
     for (const attempt of this.attempts) attempt.abort(new ShutdownAbort());
     if (await this.handlersEnded(ABORT_GRACE_MS)) return;
     this.logger.warn(`${this.attempts.size} job(s) did not stop: handing them back while they run on`);
+    await withTimeout(this.states.flushed(), ABORT_GRACE_MS);
     for (const attempt of this.attempts) {
       attempt.abandon();
+      attempt.state.close();
       this.finish(attempt.job, RELEASED);
     }
   }

@@ -1,5 +1,6 @@
 import type { SchemaName } from '../../lib/storage/schema-name.js';
 import type { SchemaVersion } from '../schema-version.interface.js';
+import { attemptState } from './functions/attempt-state.js';
 import { boundedClaimers } from './functions/bounded-claimers.js';
 import { cancelJobs } from './functions/cancel-jobs.js';
 import { claimJobs } from './functions/claim-jobs.js';
@@ -35,6 +36,7 @@ export const createAwa: SchemaVersion = {
     ...priorityAging(ident),
     ...boundedClaimers(ident),
     ...claimJobs(ident),
+    ...attemptState(ident),
     ...closeAttempts(ident, channel),
     ...promoteDeferred(ident, channel),
     ...queueAdmin(ident, channel),
@@ -90,7 +92,11 @@ export const createAwa: SchemaVersion = {
       'walk_failed_jobs(bigint[], text, text, text, timestamptz, timestamptz, bigint, int, int)',
       'move_failed_to_dlq(bigint[], text)',
       'retry_delay(int)',
-      'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[], int[], bytea[])',
+      'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[], int[], bytea[], int[])',
+      'save_attempt_states(int[], bigint[], smallint[], bigint[], int[], int[], double precision[], text[], text[])',
+      'end_attempt_states(bigint[], int[])',
+      'payload_now(jsonb, text, bigint, int)',
+      `fold_attempt_state(jsonb, ${ident}.attempt_state)`,
       'require_read_committed()',
       'lock_open_items(int[], bigint[], smallint[], bigint[], int[])',
       'expire_unique_keys(int)',
@@ -130,6 +136,7 @@ export const createAwa: SchemaVersion = {
     ...[
       ...RINGS.flatMap((ring) => ring.tables),
       'deferred_jobs',
+      'attempt_state',
       'job_unique_claims',
       'dlq_entries',
       'runtime_instances',

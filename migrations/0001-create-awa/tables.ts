@@ -242,6 +242,17 @@ function executionPlane(s: string): string[] {
     ...children(s, 'lease_claim_closures', BATCH_STORAGE, (child) => [
       `CREATE INDEX ${child}_claim ON ${s}.${child} (lane_id, claim_seq)`,
     ]),
+    // What an open attempt has saved: few attempts do. No index knows a column that is updated, so updates stay HOT.
+    `CREATE TABLE ${s}.attempt_state (
+      job_id bigint NOT NULL,
+      run_lease int NOT NULL,
+      revision int NOT NULL,
+      progress double precision CHECK (progress BETWEEN 0 AND 100),
+      message text,
+      progress_at timestamptz,
+      checkpoint jsonb,
+      PRIMARY KEY (job_id, run_lease)
+    ) WITH (fillfactor = 50)`,
   ];
 }
 

@@ -12,6 +12,7 @@ import type {
   JobOf,
   JobOutcome,
   JobOutput,
+  JobProgress,
   JsonSafe,
   JsonValue,
 } from '../../lib/jobs/index.js';
@@ -147,6 +148,33 @@ describe('types of a handler', () => {
     }
 
     expect([Full, Short, Property]).toHaveLength(3);
+  });
+
+  it('give progress and checkpoints', () => {
+    @JobHandler(SendEmail)
+    class Resuming {
+      async handle(job: JobOf<typeof SendEmail>, { setProgress, checkpoint, flush }: JobContext) {
+        expectTypeOf(job.checkpoint).toEqualTypeOf<JsonValue>();
+        expectTypeOf(job.progress).toEqualTypeOf<JobProgress | null>();
+        expectTypeOf(setProgress).toEqualTypeOf<(percent: number, message?: string) => void>();
+        expectTypeOf(flush).toEqualTypeOf<() => Promise<void>>();
+        const state: { next: number; seen?: string[] } = { next: 1 };
+        const unknown: unknown = state;
+        await Promise.all([checkpoint(state), checkpoint(null), checkpoint([1, 'a']), checkpoint(unknown)]);
+        await checkpoint<typeof state>({ next: 2 });
+        // @ts-expect-error Date
+        await checkpoint({ at: new Date() });
+        // @ts-expect-error bigint
+        await checkpoint({ id: 1n });
+        // @ts-expect-error nothing at all
+        await checkpoint();
+        // @ts-expect-error text
+        setProgress('50');
+        return (job.checkpoint ?? { next: 0 }) as { next: number };
+      }
+    }
+
+    expect(Resuming).toBeDefined();
   });
 
   it('refuse classes that cannot handle the job', () => {

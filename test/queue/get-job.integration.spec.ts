@@ -40,6 +40,8 @@ describe('getJob', () => {
       metadata: {},
       tags: [],
       errors: [],
+      progress: null,
+      checkpoint: null,
     });
   });
 

@@ -4,7 +4,7 @@ import { until } from '../support/signals.js';
 import { handlerOf, jobIn, type TestApp, type TestAppOptions, useTestApps } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
 import { WorkerBuild, type WorkerProcess } from './worker-process.js';
-import { Held, Poison } from './worker-program.js';
+import { Fatal, Held, Poison } from './worker-program.js';
 
 describe('a worker process', () => {
   const database = useTestDatabase();
@@ -73,6 +73,19 @@ describe('a worker process', () => {
     }
     const expected = jobs.map(({ id }) => ({ id, attempt: 2, runLease: 2 }));
     expect(runs.toSorted((a, b) => Number(a.id) - Number(b.id))).toEqual(expected);
+  });
+
+  it('that is killed after a checkpoint: the next attempt goes on from there', async () => {
+    const worker = await startProcess();
+    const { id } = await producer.queue.enqueue(Fatal, 1);
+    expect(await worker.ended()).toBe('SIGKILL');
+    const seen: unknown[] = [];
+    const handler = handlerOf(Fatal, ({ checkpoint, progress }) => seen.push(checkpoint, progress));
+    expect(await producer.queue.getJob(id)).toMatchObject({ state: 'running', checkpoint: { next: 5 } });
+    await startRescuer({ handlers: [handler] });
+    await jobIn('completed', producer.queue, id, 20_000);
+    expect(seen).toEqual([{ next: 5 }, { percent: 40, message: 'four of ten', updatedAt: expect.any(Date) }]);
+    expect((await database.query('SELECT FROM awa.attempt_state')).rowCount).toBe(0);
   });
 
   it('that stands still until it is given up, and goes on: its late result is refused, and it works on', async () => {

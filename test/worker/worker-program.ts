@@ -1,13 +1,16 @@
 // A worker process of its own, for tests that kill or stop it. Run by worker-process.ts, compiled.
 import { Logger, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { AwaModule, defineJob, type Job, JobHandler } from 'nestjs-awa';
+import { AwaModule, defineJob, type Job, type JobContext, JobHandler } from 'nestjs-awa';
 
 /** Waits to be told to finish. */
 export const Held = defineJob<number>('held', { queue: 'work' });
 
 /** Kills its process. */
 export const Poison = defineJob<number>('poison', { queue: 'work', retry: { baseMs: 0 } });
+
+/** Saves a checkpoint, and kills its process. */
+export const Fatal = defineJob<number>('fatal', { queue: 'work' });
 
 /** What this process tells its parent. */
 export type WorkerMessage =
@@ -44,6 +47,15 @@ export class PoisonHandler {
   }
 }
 
+@JobHandler(Fatal)
+export class FatalHandler {
+  async handle(_: Job<number>, { setProgress, checkpoint }: JobContext): Promise<void> {
+    setProgress(40, 'four of ten');
+    await checkpoint({ next: 5 });
+    process.kill(process.pid, 'SIGKILL');
+  }
+}
+
 @Module({
   imports: [
     AwaModule.forRoot({
@@ -52,7 +64,7 @@ export class PoisonHandler {
       worker: { heartbeatIntervalMs: 300, heartbeatStaleMs: 1_200 },
     }),
   ],
-  providers: [HeldHandler, PoisonHandler],
+  providers: [HeldHandler, PoisonHandler, FatalHandler],
 })
 export class AppModule {}
 

@@ -22,7 +22,7 @@ export interface Settlement {
 const completeStatement = sqlStatement(
   'complete_attempts',
   (s) => `SELECT c.ord FROM ${s}.complete_attempts(
-    $1::int[], $2::bigint[], $3::smallint[], $4::bigint[], $5::int[], $6::smallint[], $7::int[], $8::bytea[]) AS c(ord)`,
+    $1::int[], $2::bigint[], $3::smallint[], $4::bigint[], $5::int[], $6::smallint[], $7::int[], $8::bytea[], $9::int[]) AS c(ord)`,
 );
 
 const settleStatement = sqlStatement(
@@ -34,12 +34,15 @@ const settleStatement = sqlStatement(
 /**
  * Records successes, and frees the unique keys of those that have one.
  *
+ * @param mayHaveState tells the attempts that may have saved something, which is dropped. The others are taken at their word: what
+ *   they had saved would stay for ever.
  * @returns those that were stale: somebody else had closed the attempt, and this result does not count.
  */
 export async function completeAttempts(
   port: SqlPort,
   schema: SchemaName,
   jobs: readonly ClaimedJob[],
+  mayHaveState: (job: ClaimedJob) => boolean = () => false,
 ): Promise<ClaimedJob[]> {
   const keys = jobs.flatMap(({ uniqueKey }, index) =>
     uniqueKey === undefined ? [] : [{ ord: index + 1, key: uniqueKey }],
@@ -49,6 +52,7 @@ export async function completeAttempts(
     jobs.map((job) => job.readySlot),
     keys.map(({ ord }) => ord),
     keys.map(({ key }) => byteaText(key)),
+    jobs.flatMap((job, index) => (mayHaveState(job) ? [index + 1] : [])),
   ]);
   return rows.flatMap(({ ord }) => jobs[ord - 1] ?? []);
 }
@@ -73,7 +77,8 @@ export async function settleAttempts(
   return settlements.map((_, index) => states.get(index + 1));
 }
 
-function attemptArrays(jobs: readonly ClaimedJob[]): unknown[][] {
+/** What names attempts in a call, as the first five parameters. */
+export function attemptArrays(jobs: readonly ClaimedJob[]): unknown[][] {
   return [
     jobs.map((job) => job.claim.laneId),
     jobs.map((job) => job.claim.claimSeq),

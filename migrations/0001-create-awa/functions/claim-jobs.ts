@@ -126,7 +126,7 @@ BEGIN
 
       RETURN QUERY
       WITH found AS MATERIALIZED (
-        SELECT r.*, (row_number() OVER ordered)::smallint AS item, sum(pg_column_size(r.args)) OVER ordered AS bytes
+        SELECT r.*, (row_number() OVER ordered)::smallint AS item, sum(pg_column_size(r.args) + coalesce(pg_column_size(r.payload), 0)) OVER ordered AS bytes
         FROM ${s}.window_ranges(v_prev, v_cur, v_pos_xid, v_pos_job_id) g
         CROSS JOIN LATERAL (
           SELECT e.* FROM ${s}.ready_entries e

@@ -50,10 +50,10 @@ BEGIN
 END $awa$`,
 
   // Records successes: a closure a claim, a completion batch a claim and ready slot. Returns the ordinals that were stale.
-  // p_unique_ords and p_unique_keys name the jobs with unique keys among them.
+  // p_unique_ords and p_unique_keys name the jobs with unique keys among them, p_state_ords the attempts that may have saved something.
   `CREATE FUNCTION ${s}.complete_attempts(
   p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[], p_ready_slots smallint[],
-  p_unique_ords int[] DEFAULT '{}', p_unique_keys bytea[] DEFAULT '{}'
+  p_unique_ords int[] DEFAULT '{}', p_unique_keys bytea[] DEFAULT '{}', p_state_ords int[] DEFAULT '{}'
 ) RETURNS SETOF int LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
 DECLARE
@@ -79,6 +79,9 @@ BEGIN
   IF cardinality(p_unique_ords) > 0 THEN
     PERFORM ${s}.end_unique_keys(array_agg(u.unique_key), array_agg(p_job_ids[u.ord]), 'completed', array_agg(p_ready_slots[u.ord]))
     FROM unnest(p_unique_ords, p_unique_keys) AS u(ord, unique_key) WHERE u.ord = ANY (v_open);
+  END IF;
+  IF cardinality(p_state_ords) > 0 THEN
+    PERFORM ${s}.end_attempt_states(array_agg(p_job_ids[o]), array_agg(p_run_leases[o])) FROM unnest(p_state_ords) AS o WHERE o = ANY (v_open);
   END IF;
 
   RETURN QUERY SELECT o FROM generate_subscripts(p_items, 1) AS o WHERE o <> ALL (v_open);
@@ -162,11 +165,14 @@ BEGIN
     JOIN ${s}.queue_lanes l ON l.lane_id = n.lane_id
     JOIN ${s}.queues q ON q.name = l.queue
     CROSS JOIN LATERAL ${s}.state_after(n.outcome, n.attempt + 1, n.max_attempts, q.dead_letter_retention IS NOT NULL) a
+  ), saved AS MATERIALIZED (
+    SELECT t.job_id, t AS state FROM (SELECT array_agg(d.job_id) AS job_ids, array_agg(d.lease) AS leases FROM decided d) a
+    CROSS JOIN LATERAL ${s}.end_attempt_states(a.job_ids, a.leases) t
   ), settled AS MATERIALIZED (
-    SELECT d.*, ${s}.append_error(d.payload, d.attempt + 1, CASE WHEN d.state <> d.next_state
+    SELECT d.*, ${s}.append_error(${s}.fold_attempt_state(d.payload, t.state), d.attempt + 1, CASE WHEN d.state <> d.next_state
       THEN concat_ws(E'\\n', format('cancelled: job %s holds its unique key', d.key_holder), p_errors[d.ord])
       ELSE p_errors[d.ord] END, v_now, d.state <> 'retryable') AS payload_after
-    FROM decided d
+    FROM decided d LEFT JOIN saved t ON t.job_id = d.job_id
   ), closed AS (
     INSERT INTO ${s}.lease_claim_closures (claim_seq, closed_at, lane_id, claim_slot, outcome, items)
     SELECT d.claim_seq, v_now, d.lane_id, d.claim_slot, d.state, array_agg(d.item ORDER BY d.item)

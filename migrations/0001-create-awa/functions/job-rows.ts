@@ -31,8 +31,8 @@ export function jobRows(s: string, tail: string): string {
 export function newestJobs(s: string, rows: string, condition = 'true'): string {
   return `SELECT j.job_id, j.kind, l.queue, l.priority, coalesce(j.state, r.state),
     -- An attempt that was claimed counts, and holds the next lease.
-    j.attempt + r.claimed, j.max_attempts::int, j.run_lease + r.claimed, j.run_at, j.created_at, coalesce(j.attempted_at, r.attempted_at), coalesce(j.finalized_at, r.finalized_at), j.args, j.payload,
-    j.dead_letter
+    j.attempt + r.claimed, j.max_attempts::int, j.run_lease + r.claimed, j.run_at, j.created_at, coalesce(j.attempted_at, r.attempted_at), coalesce(j.finalized_at, r.finalized_at), j.args,
+    ${s}.payload_now(j.payload, coalesce(j.state, r.state), j.job_id, j.run_lease + r.claimed), j.dead_letter
   FROM (
     SELECT DISTINCT ON (a.job_id) a.* FROM (${rows}) a ORDER BY a.job_id DESC, a.run_lease DESC, a.rank DESC
   ) j

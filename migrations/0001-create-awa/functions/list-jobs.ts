@@ -187,7 +187,11 @@ function walkAvailable(s: string): string {
 
 /** All open attempts are looked at: there are no more of them than workers. */
 function walkRunning(s: string): string {
-  return `SELECT ${jobOf("'running'", 'c.claimed_at', NEVER, 'false', 1)}, '0', NULL, NULL::bigint
+  const job = jobOf("'running'", 'c.claimed_at', NEVER, 'false', 1).replace(
+    'w.payload',
+    `${s}.payload_now(w.payload, 'running', w.job_id, w.run_lease + 1)`,
+  );
+  return `SELECT ${job}, '0', NULL, NULL::bigint
   FROM ${s}.open_attempts() o
   JOIN ${s}.lease_claims c ON c.claim_slot = o.claim_slot AND c.lane_id = o.lane_id AND c.claim_seq = o.claim_seq
   JOIN ${s}.ready_entries w ON w.job_id = o.job_id AND w.run_lease = o.run_lease - 1
