@@ -51,6 +51,7 @@ export const createAwa: SchemaVersion = {
   down: ({ ident }: SchemaName) => [
     ...[
       'cancel_jobs(bigint[], text)',
+      'cancel_deferred(bigint[], text)',
       `list_jobs(bigint[], ${READER_PARAMETERS})`,
       ...['all', 'deferred', 'ended', 'available', 'running', 'completed'].map(
         (what) => `read_${what}(${READER_PARAMETERS})`,

@@ -266,7 +266,7 @@ describe('progress and checkpoints', () => {
     // As a rescue would.
     await database.query(
       `SELECT awa.settle_attempts(ARRAY[j.lane_id], ARRAY[j.claim_seq], ARRAY[j.item], ARRAY[j.job_id], ARRAY[j.run_lease + 1],
-         ARRAY['error'], ARRAY['gone'], ARRAY[0::float8]) FROM awa.newest_ready($1) j`,
+         ARRAY['error'], ARRAY['gone'], ARRAY[0::float8]) FROM awa.live_ready($1) j`,
       [id],
     );
     taken.resolve();

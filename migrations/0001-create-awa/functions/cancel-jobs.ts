@@ -12,6 +12,30 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  * while a claim head is kept nobody claims from its lane.
  */
 export const cancelJobs = (s: string, channel: string): string[] => [
+  // Cancels those of the jobs that wait for a time. The caller has locked their rows. Answers which they were.
+  `CREATE FUNCTION ${s}.cancel_deferred(p_job_ids bigint[], p_reason text) RETURNS bigint[] LANGUAGE plpgsql
+${PLAN_BY_INDEX} AS $awa$
+DECLARE
+  v_now timestamptz := clock_timestamp();
+  v_done_slot smallint := ${s}.current_slot('done');
+  v_done bigint[];
+  v_keys bytea[];
+BEGIN
+  WITH taken AS MATERIALIZED (
+    DELETE FROM ${s}.deferred_jobs d WHERE d.job_id = ANY (p_job_ids) RETURNING d.*
+  ), finished AS (
+    INSERT INTO ${s}.done_entries (job_id, run_at, created_at, finalized_at, lane_id, attempt, run_lease, done_slot,
+      max_attempts, state, kind, args, unique_key, payload)
+    SELECT t.job_id, t.run_at, t.created_at, v_now, t.lane_id, t.attempt, t.run_lease, v_done_slot,
+      t.max_attempts, 'cancelled', t.kind, t.args, t.unique_key, ${s}.append_error(t.payload, t.attempt, p_reason, v_now, true)
+    FROM taken t
+  )
+  SELECT coalesce(array_agg(t.job_id), '{}'), array_agg(t.unique_key) INTO v_done, v_keys FROM taken t;
+  PERFORM ${s}.end_unique_keys(v_keys, v_done, 'cancelled', array_fill(v_done_slot, ARRAY[cardinality(v_done)]))
+    WHERE array_remove(v_keys, NULL) <> '{}';
+  RETURN v_done;
+END $awa$`,
+
   `CREATE FUNCTION ${s}.cancel_jobs(p_job_ids bigint[], p_reason text)
 RETURNS TABLE (job_id bigint, result text, was_running boolean) LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
@@ -26,20 +50,8 @@ DECLARE
 BEGIN
   FOR v_round IN 1..20 LOOP
     -- Waiting for a time.
-    WITH waiting AS MATERIALIZED (
-      SELECT d.job_id FROM ${s}.deferred_jobs d WHERE d.job_id = ANY (v_left) ORDER BY d.job_id FOR UPDATE
-    ), taken AS MATERIALIZED (
-      DELETE FROM ${s}.deferred_jobs d USING waiting w WHERE d.job_id = w.job_id RETURNING d.*
-    ), finished AS (
-      INSERT INTO ${s}.done_entries (job_id, run_at, created_at, finalized_at, lane_id, attempt, run_lease, done_slot,
-        max_attempts, state, kind, args, unique_key, payload)
-      SELECT t.job_id, t.run_at, t.created_at, v_now, t.lane_id, t.attempt, t.run_lease, v_done_slot,
-        t.max_attempts, 'cancelled', t.kind, t.args, t.unique_key, ${s}.append_error(t.payload, t.attempt, p_reason, v_now, true)
-      FROM taken t
-    )
-    SELECT array_agg(t.job_id), array_agg(t.unique_key) INTO v_done, v_keys FROM taken t;
-    PERFORM ${s}.end_unique_keys(v_keys, v_done, 'cancelled', array_fill(v_done_slot, ARRAY[cardinality(v_done)]))
-      WHERE array_remove(v_keys, NULL) <> '{}';
+    PERFORM FROM ${s}.deferred_jobs d WHERE d.job_id = ANY (v_left) ORDER BY d.job_id FOR UPDATE;
+    v_done := ${s}.cancel_deferred(v_left, p_reason);
     RETURN QUERY SELECT i, 'cancelled', false FROM unnest(v_done) AS i;
     v_left := ARRAY(SELECT i FROM unnest(v_left) AS i WHERE i <> ALL (coalesce(v_done, '{}')) ORDER BY i);
 

@@ -50,32 +50,10 @@ END $awa$`,
   // Cancels jobs that wait for a time, at most p_limit: scheduled, snoozed and retryable ones.
   `CREATE FUNCTION ${s}.drain_deferred(p_queue text, p_reason text, p_limit int) RETURNS int LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
-DECLARE
-  v_now timestamptz := clock_timestamp();
-  v_done_slot smallint := ${s}.current_slot('done');
-  v_cancelled int;
-  v_job_ids bigint[];
-  v_keys bytea[];
 BEGIN
-  WITH waiting AS MATERIALIZED (
+  RETURN cardinality(${s}.cancel_deferred(ARRAY(
     SELECT d.job_id FROM ${s}.deferred_jobs d
     WHERE d.lane_id IN (SELECT l.lane_id FROM ${s}.queue_lanes l WHERE l.queue = p_queue)
-    LIMIT p_limit FOR UPDATE SKIP LOCKED
-  ), gone AS MATERIALIZED (
-    DELETE FROM ${s}.deferred_jobs d USING waiting w WHERE d.job_id = w.job_id RETURNING d.*
-  ), done AS (
-    INSERT INTO ${s}.done_entries (job_id, run_at, created_at, attempted_at, finalized_at, lane_id, attempt, run_lease,
-      done_slot, max_attempts, state, kind, args, unique_key, payload)
-    SELECT g.job_id, g.run_at, g.created_at, NULL, v_now, g.lane_id, g.attempt, g.run_lease, v_done_slot, g.max_attempts,
-      'cancelled', g.kind, g.args, g.unique_key, ${s}.append_error(g.payload, g.attempt, p_reason, v_now, true)
-    FROM gone g
-  )
-  SELECT count(*)::int, array_agg(g.job_id) FILTER (WHERE g.unique_key IS NOT NULL),
-    array_agg(g.unique_key) FILTER (WHERE g.unique_key IS NOT NULL)
-  INTO v_cancelled, v_job_ids, v_keys FROM gone g;
-  IF v_keys IS NOT NULL THEN
-    PERFORM ${s}.end_unique_keys(v_keys, v_job_ids, 'cancelled', array_fill(v_done_slot, ARRAY[cardinality(v_keys)]));
-  END IF;
-  RETURN v_cancelled;
+    LIMIT p_limit FOR UPDATE SKIP LOCKED), p_reason));
 END $awa$`,
 ];
