@@ -1,5 +1,6 @@
 import type { SchemaName } from '../../lib/storage/schema-name.js';
 import type { SchemaVersion } from '../schema-version.interface.js';
+import { adoptCluster } from './functions/adopt-cluster.js';
 import { boundedClaimers } from './functions/bounded-claimers.js';
 import { cancelJobs } from './functions/cancel-jobs.js';
 import { claimJobs } from './functions/claim-jobs.js';
@@ -22,7 +23,7 @@ export const createAwa: SchemaVersion = {
   version: 1,
   name: 'CreateAwa',
   timestamp: 1764000000001,
-  up: ({ ident, channel }: SchemaName) => [
+  up: ({ ident, channel, lockKey }: SchemaName) => [
     ...tables(ident),
     ...claimWindow(ident),
     ...rings(ident),
@@ -38,10 +39,14 @@ export const createAwa: SchemaVersion = {
     ...instances(ident),
     ...reading(ident),
     ...cancelJobs(ident, channel),
+    ...adoptCluster(ident, lockKey),
   ],
   // Names only what up() made: the schema may hold other people's things. Functions refer to nothing that keeps them.
   down: ({ ident }: SchemaName) => [
     ...[
+      'adopt_cluster()',
+      'foreign_cluster()',
+      'system_identifier()',
       'cancel_jobs(bigint[], text)',
       'get_job(bigint)',
       'read_job(bigint)',
@@ -104,6 +109,7 @@ export const createAwa: SchemaVersion = {
       'deferred_jobs',
       'job_unique_claims',
       'runtime_instances',
+      'clusters',
       'ring_prunes',
       'ring_rotations',
       'queue_claimer_leases',
