@@ -40,6 +40,7 @@ export type {
   WorkerOptions,
 } from './options/awa-module.options.js';
 export type { CancelOptions } from './queue/cancel-options.js';
+export type { CancelUniqueOptions } from './queue/cancel-unique-options.js';
 export type { EnqueueOptions } from './queue/enqueue-options.js';
 export type { JobSnapshot } from './queue/job-snapshot.js';
 export { type EnqueuedJob, QueueService } from './queue/queue.service.js';

@@ -3,6 +3,7 @@ import type { SchemaVersion } from '../schema-version.interface.js';
 import { adoptCluster } from './functions/adopt-cluster.js';
 import { boundedClaimers } from './functions/bounded-claimers.js';
 import { cancelJobs } from './functions/cancel-jobs.js';
+import { cancelUniqueJob } from './functions/cancel-unique-job.js';
 import { claimJobs } from './functions/claim-jobs.js';
 import { claimWindow } from './functions/claim-window.js';
 import { closeAttempts } from './functions/close-attempts.js';
@@ -39,6 +40,7 @@ export const createAwa: SchemaVersion = {
     ...instances(ident),
     ...reading(ident),
     ...cancelJobs(ident, channel),
+    ...cancelUniqueJob(ident),
     ...adoptCluster(ident, lockKey),
   ],
   // Names only what up() made: the schema may hold other people's things. Functions refer to nothing that keeps them.
@@ -47,6 +49,7 @@ export const createAwa: SchemaVersion = {
       'adopt_cluster()',
       'foreign_cluster()',
       'system_identifier()',
+      'cancel_unique_job(bytea, bigint, text)',
       'cancel_jobs(bigint[], text)',
       'get_job(bigint)',
       'read_job(bigint)',
