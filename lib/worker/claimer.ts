@@ -117,7 +117,7 @@ export class Claimer {
       this.reconcileDelays = [...RECONCILE_AFTER_LOSS_MS];
       this.nextReconcileAt = 0;
       // Restored under this process. The instance is struck off with the others, and registers anew at its next heartbeat.
-      if (sqlState(error) === FOREIGN_CLUSTER) await adoptForeignCluster(this.database);
+      if (sqlState(error) === FOREIGN_CLUSTER) await adoptForeignCluster(this.database, this.port);
       throw error;
     }
   }

@@ -217,7 +217,7 @@ export class WorkerRuntime {
         for (const attempt of this.attempts)
           attempt.abort(new Error('This worker was declared lost: the job was taken over.'));
         // Struck off: it may also be that the database was restored under this process.
-        await adoptForeignCluster(this.database);
+        await adoptForeignCluster(this.database, this.port);
         await this.register();
       }
     } catch (error) {

@@ -37,7 +37,7 @@ let port: PgAdapter;
 beforeAll(async () => {
   Logger.overrideLogger(false);
   const binDir = process.env['TEST_POSTGRES_BIN'];
-  other = await startPostgres({ temporary: true, settings: { fsync: 'off' }, binDir });
+  other = await startPostgres({ temporary: true, settings: { fsync: 'off', autovacuum: 'off' }, binDir });
   await burnTo(inject('pgUrl'), (await nextXid(other.url)) + 20_000n);
   jobs = await fillSource(source);
 });
@@ -315,6 +315,27 @@ describe('an application', () => {
     for (const id of expected) await jobIn('completed', queue, id);
     expect(ran.toSorted()).toEqual(expected);
     expect(apps.logs.filter((line) => line.includes('adopted: '))).toHaveLength(1);
+  });
+
+  it('adopts what is restored under it, and runs it', async () => {
+    await restore(other.url);
+    const ran: string[] = [];
+    const last = deferred();
+    const expected = [...jobs.waiting, ...jobs.running].toSorted();
+    const queues = { default: {}, ...Object.fromEntries(jobs.queues.map((name) => [name, {}])) };
+    const handler = handlerOf(Test, (job) => {
+      ran.push(job.id);
+      if (ran.length % expected.length === 0) last.resolve();
+    });
+    const worker = { heartbeatIntervalMs: 100, heartbeatStaleMs: 5_000 };
+    const { queue } = await apps.start({ queues, worker, handlers: [handler] });
+    await last.promise;
+    for (const id of expected) await jobIn('completed', queue, id);
+
+    await copyRows(source.url, url);
+    for (const id of expected) await jobIn('completed', queue, id);
+    expect(ran.slice(expected.length).toSorted()).toEqual(expected);
+    expect(apps.logs.filter((line) => line.includes('adopted: '))).toHaveLength(2);
   });
 
   it('that works while its schema turns foreign registers anew, and loses nothing', async () => {

@@ -46,14 +46,19 @@ async function migrateEmpty(url: string): Promise<void> {
   });
 }
 
-/** The same as a dump of the data, where there is no pg_dump: every row as text, in one snapshot, and the sequences. */
+/**
+ * The same as a dump of the data, where there is no pg_dump: every row as text, in one snapshot, and the sequences.
+ * It replaces what is there in one transaction, so it can be done under a process that works.
+ */
 export async function copyRows(from: string, to: string): Promise<void> {
-  await migrateEmpty(to);
+  await runMigrations({ url: to });
   await administer(from, (source) =>
     administer(to, async (target) => {
       await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
       const { rows: tables } = await source.query<{ name: string }>(TABLES);
       await target.query('SET session_replication_role = replica');
+      await target.query('BEGIN');
+      await target.query(`TRUNCATE ${tables.map(({ name }) => name).join(', ')}`);
       for (const { name } of tables) {
         const { rows } = await source.query<{ line: string }>(`SELECT t::text AS line FROM ${name} t`);
         await target.query(
@@ -67,6 +72,7 @@ export async function copyRows(from: string, to: string): Promise<void> {
       for (const { name, last } of sequences) {
         if (last !== null) await target.query('SELECT setval($1::regclass, $2::bigint)', [name, last]);
       }
+      await target.query('COMMIT');
     }),
   );
 }
