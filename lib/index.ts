@@ -49,6 +49,7 @@ export {
   DeadLetterService,
 } from './dlq/dead-letter.service.js';
 export type { CancelOptions } from './queue/cancel-options.js';
+export type { CancelUniqueOptions } from './queue/cancel-unique-options.js';
 export type { ListPage, PageOptions } from './queue/cursor.js';
 export type { EnqueueOptions } from './queue/enqueue-options.js';
 export type { JobFilter } from './queue/job-filter.js';

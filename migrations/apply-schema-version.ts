@@ -54,7 +54,8 @@ export function revertSchemaVersion(
   });
 }
 
-async function alone<Result>(
+/** Does work under the instance's advisory lock, without time limits, in a transaction: the caller's, or one of its own. */
+export async function alone<Result>(
   runner: QueryRunner,
   schema: SchemaName,
   work: () => Promise<Result>,

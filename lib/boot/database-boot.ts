@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleIn
 import type { ResolvedAwaOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
 import { DatabaseUnavailableError } from '../errors/index.js';
+import { adoptForeignCluster } from '../migrate/adopt-cluster.js';
 import { checkSchemaVersion, runMigrations } from '../migrate/run-migrations.js';
 import type { Database } from '../storage/connection/database.js';
 import { registerQueues } from '../storage/operations/queues.js';
@@ -41,6 +42,8 @@ export class DatabaseBoot implements OnModuleInit, OnApplicationShutdown {
       const applied = await runMigrations(target, { schema: schema.name });
       if (applied.length > 0) this.logger.log(`schema "${schema.name}" is now at version ${applied.at(-1)}`);
     } else if (migrate === 'check') await checkSchemaVersion(target, { schema: schema.name });
+    // Producers as well: what is enqueued into a foreign schema might look claimed.
+    await adoptForeignCluster(this.database);
     await registerQueues(this.database.pool, schema, queues);
   }
 

@@ -50,7 +50,8 @@ export async function checkSchemaVersion(
   });
 }
 
-async function withDataSource<Result>(
+/** Gives the work a DataSource: the given one, or one of its own for a connection string. */
+export async function withDataSource<Result>(
   target: MigrationTarget,
   work: (dataSource: DataSource) => Promise<Result>,
 ): Promise<Result> {

@@ -20,10 +20,15 @@ export function resolveCancel(
 ): TransactionConnection | undefined {
   const problems = unknownKeyProblems('cancel', options, ['reason', 'manager', 'queryRunner', 'client']);
   problems.push(...ids.flatMap((id) => jobIdProblems('the id of a job', id)));
-  if (options.reason !== undefined && typeof options.reason !== 'string') {
-    problems.push(`reason must be a string, not ${show(options.reason)}`);
-  }
+  problems.push(...reasonProblems(options.reason));
   const connection = chooseConnection(options, problems);
   if (problems.length > 0) throw new InvalidOptionsError('cancelJobs()', problems);
   return connection;
+}
+
+/** What is wrong with the reason of a cancel. */
+export function reasonProblems(reason: unknown): string[] {
+  return reason === undefined || typeof reason === 'string'
+    ? []
+    : [`reason must be a string, not ${show(reason)}`];
 }

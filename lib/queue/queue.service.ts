@@ -8,6 +8,7 @@ import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
 import type { Database } from '../storage/connection/database.js';
 import type { JobState } from '../storage/job-state.js';
 import { type CancelledJob, cancelJobs } from '../storage/operations/cancel-jobs.js';
+import { cancelUniqueJob } from '../storage/operations/cancel-unique-job.js';
 import { countJobs, type JobCount, oldestWaiting } from '../storage/operations/count-jobs.js';
 import { enqueueJobs, type NewJob } from '../storage/operations/enqueue-jobs.js';
 import { enqueueUniqueJobs } from '../storage/operations/enqueue-unique-jobs.js';
@@ -15,6 +16,7 @@ import { getJob } from '../storage/operations/get-job.js';
 import { listJobs } from '../storage/operations/list-jobs.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import { type CancelOptions, resolveCancel } from './cancel-options.js';
+import { type CancelUniqueOptions, resolveCancelUnique } from './cancel-unique-options.js';
 import {
   capProblems,
   decodeCursor,
@@ -148,6 +150,33 @@ export class QueueService {
     const connection = resolveCancel(ids, options);
     const port = connection === undefined ? this.database.pool : transactionPort(connection);
     return cancelJobs(port, this.database.schema, ids, describeError(options.reason ?? 'cancelled'));
+  }
+
+  /**
+   * Cancels the job that an enqueue with the same definition, arguments and options would be a duplicate of; see {@link cancelJob}.
+   * The key is free for the next enqueue then, in the same transaction too.
+   *
+   * A job whose enqueue is not committed yet is neither found nor waited for. With a `period` it is the job of the present window.
+   *
+   * @param definition what `defineJob()` returned
+   * @param args the arguments, whole; checked by the definition's schema
+   * @param options `queue` and `unique` where the enqueue had others than the definition; `reason`; the transaction
+   * @returns which job it was and what became of it (`finished`: it had ended, and keeps its key as long as its `unique.states`
+   *   say); null when no job has the key
+   * @throws InvalidJobArgsError, JobArgsTooLargeError when the arguments cannot be a job's
+   * @throws InvalidOptionsError when an option cannot be, or there is no unique option
+   * @example const cancelled = await queue.cancelUniqueJob(Reindex, { documentId }, { manager });
+   */
+  async cancelUniqueJob<Input, Output>(
+    definition: JobDefinition<Input, Output>,
+    args: NoInfer<Input>,
+    options: CancelUniqueOptions = {},
+  ): Promise<CancelledJob | null> {
+    const { queue, unique, connection } = resolveCancelUnique(definition, options);
+    const claim = uniqueClaim(unique, definition.kind, queue, await this.checkedJson(definition, args));
+    const port = connection === undefined ? this.database.pool : transactionPort(connection);
+    const reason = describeError(options.reason ?? 'cancelled');
+    return (await cancelUniqueJob(port, this.database.schema, claim, reason)) ?? null;
   }
 
   /**

@@ -1,8 +1,11 @@
 import { Logger } from '@nestjs/common';
+import { adoptForeignCluster } from '../migrate/adopt-cluster.js';
 import type { Database } from '../storage/connection/database.js';
 import { type Claim, claimJobs, type ClaimedJob, type ClaimLimit } from '../storage/operations/claim-jobs.js';
+import { FOREIGN_CLUSTER } from '../storage/operations/foreign-cluster.js';
 import { releaseUnknownClaims } from '../storage/operations/instances.js';
 import type { SqlPort } from '../storage/sql-port.js';
+import { sqlState } from '../storage/sql-state.js';
 import type { ClaimBook } from './claim-book.js';
 import type { QueueSlots } from './queue-slots.js';
 import { SupervisedLoop } from './supervised-loop.js';
@@ -113,6 +116,8 @@ export class Claimer {
     } catch (error) {
       this.reconcileDelays = [...RECONCILE_AFTER_LOSS_MS];
       this.nextReconcileAt = 0;
+      // Restored under this process. The instance is struck off with the others, and registers anew at its next heartbeat.
+      if (sqlState(error) === FOREIGN_CLUSTER) await adoptForeignCluster(this.database, this.port);
       throw error;
     }
   }

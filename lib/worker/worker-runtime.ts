@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Logger } from '@nestjs/common';
+import { adoptForeignCluster } from '../migrate/adopt-cluster.js';
 import type { ResolvedWorkerOptions } from '../options/resolve-options.js';
 import type { Database } from '../storage/connection/database.js';
 import { ManagedClient } from '../storage/connection/managed-client.js';
@@ -225,6 +226,8 @@ export class WorkerRuntime {
         );
         for (const attempt of this.attempts)
           attempt.abort(new Error('This worker was declared lost: the job was taken over.'));
+        // Struck off: it may also be that the database was restored under this process.
+        await adoptForeignCluster(this.database, this.port);
         await this.register();
       }
     } catch (error) {

@@ -1,8 +1,10 @@
 import type { SchemaName } from '../../lib/storage/schema-name.js';
 import type { SchemaVersion } from '../schema-version.interface.js';
+import { adoptCluster } from './functions/adopt-cluster.js';
 import { attemptState } from './functions/attempt-state.js';
 import { boundedClaimers } from './functions/bounded-claimers.js';
 import { cancelJobs } from './functions/cancel-jobs.js';
+import { cancelUniqueJob } from './functions/cancel-unique-job.js';
 import { claimJobs } from './functions/claim-jobs.js';
 import { claimWindow } from './functions/claim-window.js';
 import { closeAttempts } from './functions/close-attempts.js';
@@ -26,7 +28,7 @@ export const createAwa: SchemaVersion = {
   version: 1,
   name: 'CreateAwa',
   timestamp: 1764000000001,
-  up: ({ ident, channel }: SchemaName) => [
+  up: ({ ident, channel, lockKey }: SchemaName) => [
     ...tables(ident),
     ...claimWindow(ident),
     ...rings(ident),
@@ -46,10 +48,16 @@ export const createAwa: SchemaVersion = {
     ...cancelJobs(ident, channel),
     ...counting(ident),
     ...listJobs(ident),
+    ...cancelUniqueJob(ident),
+    ...adoptCluster(ident, lockKey),
   ],
   // Names only what up() made: the schema may hold other people's things. Functions refer to nothing that keeps them.
   down: ({ ident }: SchemaName) => [
     ...[
+      'adopt_cluster()',
+      'foreign_cluster()',
+      'system_identifier()',
+      'cancel_unique_job(bytea, bigint, text)',
       'cancel_jobs(bigint[], text)',
       'cancel_deferred(bigint[], text)',
       `list_jobs(bigint[], ${READER_PARAMETERS})`,
@@ -141,6 +149,7 @@ export const createAwa: SchemaVersion = {
       'job_unique_claims',
       'dlq_entries',
       'runtime_instances',
+      'clusters',
       'ring_prunes',
       'ring_rotations',
       'queue_claimer_leases',

@@ -85,6 +85,11 @@ function controlPlane(s: string): string[] {
       heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
       stale_after interval NOT NULL
     ) WITH (fillfactor = 50)`,
+    // The cluster whose transaction ids the rows carry. Another one's identifier, or more than one: the schema was restored.
+    `CREATE TABLE ${s}.clusters (
+      system_identifier bigint PRIMARY KEY,
+      adopted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    )`,
     `CREATE SEQUENCE ${s}.job_ids AS bigint`,
     // The shard of a batch without ordering key. Sessions take numbers in blocks, so that they do not meet here.
     `CREATE SEQUENCE ${s}.shard_rotor AS bigint CACHE 32 CYCLE`,
