@@ -46,6 +46,7 @@ const statement = sqlStatement(
     extract(epoch FROM j.attempted_at)::float8 * 1000 AS attempted_at_ms,
     extract(epoch FROM j.finalized_at)::float8 * 1000 AS finalized_at_ms, j.args::text AS args, j.payload::text AS payload
   FROM ${s}.get_job($1::bigint) j`,
+  'reader',
 );
 
 /** The job with this id as it is now, undefined when there is none or it is no longer kept. */

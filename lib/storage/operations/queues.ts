@@ -18,11 +18,16 @@ const register = sqlStatement(
   (s) => `SELECT ${s}.register_queues($1::text[], $2::int[], $3::int[], $4::int[])`,
 );
 
-const list = sqlStatement('list_queues', (s) => `SELECT q.name FROM ${s}.queues q ORDER BY q.name`);
+const list = sqlStatement(
+  'list_queues',
+  (s) => `SELECT q.name FROM ${s}.queues q ORDER BY q.name`,
+  'producer',
+);
 
 const count = sqlStatement(
   'count_jobs',
   (s) => `SELECT c.state, c.jobs::text AS jobs FROM ${s}.count_jobs($1::text) c`,
+  'reader',
 );
 
 /** Makes queues and their lanes known. To be done ahead of the first enqueue, outside of the caller's transactions. */
