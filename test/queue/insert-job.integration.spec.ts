@@ -1,5 +1,5 @@
 import { defineJob, UNIQUE_STATES, type UniqueOptions } from 'nestjs-awa';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { uniqueClaim } from '../../lib/queue/unique-claim.js';
 import { deferred } from '../support/signals.js';

@@ -7,11 +7,13 @@ import {
   READER_FUNCTIONS,
   TABLE_RULES,
 } from '../../migrations/0001-create-awa/access-rules.js';
+import { grantAgain } from '../../migrations/0001-create-awa/functions/roles.js';
 import { createAwa } from '../../migrations/0001-create-awa/index.js';
 import { runMigrations } from '../../lib/migrate/run-migrations.js';
 import { PgAdapter } from '../../lib/storage/adapters/pg.adapter.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import { getJob } from '../../lib/storage/operations/get-job.js';
+import { schemaName } from '../../lib/storage/schema-name.js';
 import { newJob, openPort, registerTestQueue, SCHEMA } from '../support/storage-fixture.js';
 import { useTestDatabase } from '../support/test-database.js';
 import { useTestRoles } from '../support/test-roles.js';
@@ -164,7 +166,7 @@ describe('producer', () => {
       "SELECT awa.register_queues('{x}')",
       "SELECT awa.enqueue_keyed_jobs('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
     ]) {
-      await expect(client.query(statement), statement).rejects.toMatchObject(DENIED);
+      await expect(client.query(statement)).rejects.toMatchObject(DENIED);
     }
   });
 
@@ -183,6 +185,20 @@ describe('producer', () => {
     );
     expect(rows).toEqual([{ deduplicated: false }]);
   });
+});
+
+it('functions that act as the owner find only what they name, whoever calls', async () => {
+  const { rows } = await database.query<{ name: string; config: string[] }>(
+    "SELECT proname::text AS name, proconfig AS config FROM pg_proc WHERE pronamespace = 'awa'::regnamespace AND prosecdef ORDER BY 1",
+  );
+  expect(rows.map(({ name }) => name)).toEqual([
+    'enqueue_jobs',
+    'enqueue_keyed_jobs',
+    'enqueue_unique_jobs',
+    'insert_job',
+    'prune_ring',
+  ]);
+  for (const { config } of rows) expect(config).toContain('search_path=pg_catalog, pg_temp');
 });
 
 describe('reader', () => {
@@ -232,11 +248,41 @@ describe('granting', () => {
     );
   });
 
-  it('is remembered by role, for what a later version adds', async () => {
-    const { name } = await makeRole('runtime');
-    const { rows } = await database.query('SELECT access FROM awa.role_grants WHERE role_name = $1', [name]);
-    expect(rows).toEqual([{ access: 'runtime' }]);
+  it('holds for what a later version adds, but not for roles that are gone, or were shut out by hand', async () => {
+    const [kept, shutOut, gone] = [
+      await makeRole('reader'),
+      await makeRole('reader'),
+      await makeRole('reader'),
+    ];
+    await database.query(`DROP OWNED BY ${shutOut.name}; DROP OWNED BY ${gone.name}; DROP ROLE ${gone.name}`);
+    await database.query('CREATE TABLE awa.later (n int)');
+    const old = await database.query<{ sql: string }>(
+      "SELECT pg_get_functiondef('awa.access_grants'::regproc) AS sql",
+    );
+    await database.query(`CREATE OR REPLACE FUNCTION awa.access_grants() RETURNS TABLE (access text, privileges text, object text)
+      LANGUAGE sql IMMUTABLE AS $$ VALUES ('reader', 'SELECT', 'TABLE awa.later') $$`);
+
+    await database.query(grantAgain('awa'));
+
+    expect(await privileges(kept.name)).toContain('later: SELECT');
+    expect(await privileges(shutOut.name)).toEqual([]);
+    await database.query(old.rows[0]!.sql);
+    await database.query('DROP TABLE awa.later');
+    await database.query(`CREATE ROLE ${gone.name}`);
   });
+});
+
+it('goes with the schema, also where the schema itself stays', async () => {
+  const { name } = await makeRole();
+  await database.query('CREATE SCHEMA fourth');
+  await runMigrations({ url: database.ownerUrl }, { schema: 'fourth' });
+  await database.query("SELECT fourth.grant_role($1, 'runtime'), fourth.grant_role($1, 'reader')", [name]);
+  const may = async () =>
+    (await database.query("SELECT has_schema_privilege($1, 'fourth', 'USAGE') AS may", [name])).rows;
+  expect(await may()).toEqual([{ may: true }]);
+  for (const statement of createAwa.down(schemaName('fourth'))) await database.query(statement);
+  expect(await may()).toEqual([{ may: false }]);
+  await database.query('DROP SCHEMA fourth CASCADE');
 });
 
 describe('a migrator that owns nothing itself', () => {

@@ -6,7 +6,7 @@ import { OWN_NAMES } from './plan-settings.js';
  * grant_role() and revoke_role() run with the rights of whoever calls them, the owner.
  *
  * Whom something was granted to is kept in role_grants, so that a later version of the schema can grant them what it adds: it
- * replaces access_grants(), and calls grant_role() for each row whose role still exists and may still use the schema.
+ * replaces access_grants(), and then runs grantAgain().
  *
  * Locks: the advisory lock of the schema, as a migration does. Two GRANTs on one object would refuse each other.
  *
@@ -26,6 +26,13 @@ $awa$`,
     `REVOKE ALL ON FUNCTION ${functions.map((name) => `${s}.${name}`).join(', ')} FROM PUBLIC`,
   ];
 }
+
+/** For later versions: grants everybody what their access means by now, but for roles that are gone or were shut out by hand. */
+export const grantAgain = (
+  s: string,
+): string => `SELECT ${s}.grant_role(r.role_name, r.access) FROM ${s}.role_grants r
+JOIN pg_catalog.pg_roles g ON g.rolname = r.role_name
+WHERE pg_catalog.has_schema_privilege(g.oid, (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = '${s}.role_grants'::regclass), 'USAGE')`;
 
 const management = (s: string, lockKey: string): string[] => [
   `CREATE TABLE ${s}.role_grants (
