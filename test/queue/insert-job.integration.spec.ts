@@ -280,6 +280,29 @@ describe('a unique job from SQL', () => {
     await client.query('ROLLBACK');
   });
 
+  const number = (json: string) => ({ kind: 'number', args: json, unique: '{"args": true}' });
+
+  it.each(['1.0', '-0.00', '12e-1', '1E+2', '0.000001', '9007199254740992'])(
+    'reads the number %s as JavaScript does',
+    async (json) => {
+      await apps.start({ worker: false });
+      const { job_id: id } = await insertJob(number(json));
+      const { rows } = await database.query<{ key: string }>(
+        "SELECT encode(unique_key, 'hex') AS key FROM awa.job_unique_claims WHERE job_id = $1",
+        [id],
+      );
+      expect(rows).toEqual([{ key: uniqueClaim({ args: true }, 'number', 'default', json).key }]);
+    },
+  );
+
+  it.each(['9007199254740993', '0.10000000000000001', '1e-7', '1e999999'])(
+    'refuses the number %s, which JavaScript might write otherwise',
+    async (json) => {
+      await apps.start({ worker: false });
+      await expect(insertJob(number(json))).rejects.toMatchObject({ code: 'AW010' });
+    },
+  );
+
   it('has the key of TypeScript for any arguments, or none: never another', async () => {
     const value = fc.letrec((tie) => ({
       any: fc.oneof(

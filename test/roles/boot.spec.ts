@@ -74,7 +74,7 @@ describe('a role without the right for it', () => {
     ['producer', 'producer', true, 'runtime'],
     ['reader', 'reader', true, 'runtime'],
   ] as const)(
-    '(%s granted) does not start a process (worker: %3$s), and is named',
+    '(%s granted: %s) does not start a process (worker: %s), and is named',
     async (_, access, worker, needed) => {
       await apps.start({ worker: false });
       const { name, url } = await makeRole(access);
