@@ -15,6 +15,7 @@ export type AwaErrorCode =
   | 'AWA_DATABASE_UNAVAILABLE'
   | 'AWA_STALE_ATTEMPT'
   | 'AWA_UNIQUE_CONFLICT'
+  | 'AWA_ACCESS_DENIED'
   | 'AWA_NOT_STARTED';
 
 /**

@@ -1,3 +1,4 @@
+export { AccessDeniedError } from './access-denied.error.js';
 export { AwaError } from './awa-error.js';
 export type { AwaErrorCode } from './awa-error.js';
 export { BootError } from './boot.error.js';

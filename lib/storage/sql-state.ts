@@ -1,3 +1,6 @@
+/** Postgres refuses something for lack of privileges. */
+export const INSUFFICIENT_PRIVILEGE = '42501';
+
 /** The SQLSTATE of an error that the server sent, whichever driver passed it on; undefined for any other error. */
 export function sqlState(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;

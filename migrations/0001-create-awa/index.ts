@@ -11,49 +11,79 @@ import { closeAttempts } from './functions/close-attempts.js';
 import { counting } from './functions/counting.js';
 import { deadLetters } from './functions/dead-letters.js';
 import { enqueueJobs } from './functions/enqueue-jobs.js';
+import { insertJob } from './functions/insert-job.js';
 import { instances } from './functions/instances.js';
+import { jobRules } from './functions/job-rules.js';
 import { priorityAging } from './functions/priority-aging.js';
 import { listJobs, READER_PARAMETERS } from './functions/list-jobs.js';
 import { promoteDeferred } from './functions/promote-deferred.js';
 import { queueAdmin } from './functions/queue-admin.js';
 import { reading } from './functions/reading.js';
 import { rings } from './functions/rings.js';
+import { roles } from './functions/roles.js';
 import { sharding } from './functions/sharding.js';
+import { uniqueKeyOf } from './functions/unique-key-of.js';
 import { uniqueKeys } from './functions/unique-keys.js';
 import { RINGS } from './rings.js';
 import { tables } from './tables.js';
+
+const objects = ({ ident, channel, lockKey }: SchemaName): string[] => [
+  ...tables(ident),
+  ...claimWindow(ident),
+  ...rings(ident),
+  ...sharding(ident),
+  ...enqueueJobs(ident, channel),
+  ...uniqueKeys(ident),
+  ...priorityAging(ident),
+  ...boundedClaimers(ident),
+  ...claimJobs(ident),
+  ...attemptState(ident),
+  ...closeAttempts(ident, channel),
+  ...promoteDeferred(ident, channel),
+  ...queueAdmin(ident, channel),
+  ...instances(ident),
+  ...deadLetters(ident, channel),
+  ...reading(ident),
+  ...cancelJobs(ident, channel),
+  ...cancelUniqueJob(ident),
+  ...counting(ident),
+  ...listJobs(ident),
+  ...adoptCluster(ident, lockKey),
+  ...jobRules(ident),
+  ...uniqueKeyOf(ident),
+  ...insertJob(ident),
+];
 
 /** Version 1: the storage core. */
 export const createAwa: SchemaVersion = {
   version: 1,
   name: 'CreateAwa',
   timestamp: 1764000000001,
-  up: ({ ident, channel, lockKey }: SchemaName) => [
-    ...tables(ident),
-    ...claimWindow(ident),
-    ...rings(ident),
-    ...sharding(ident),
-    ...enqueueJobs(ident, channel),
-    ...uniqueKeys(ident),
-    ...priorityAging(ident),
-    ...boundedClaimers(ident),
-    ...claimJobs(ident),
-    ...attemptState(ident),
-    ...closeAttempts(ident, channel),
-    ...promoteDeferred(ident, channel),
-    ...queueAdmin(ident, channel),
-    ...instances(ident),
-    ...deadLetters(ident, channel),
-    ...reading(ident),
-    ...cancelJobs(ident, channel),
-    ...counting(ident),
-    ...listJobs(ident),
-    ...cancelUniqueJob(ident),
-    ...adoptCluster(ident, lockKey),
-  ],
+  up: (schema: SchemaName) => {
+    const statements = objects(schema);
+    return [...statements, ...roles(schema.ident, schema.lockKey, statements)];
+  },
   // Names only what up() made: the schema may hold other people's things. Functions refer to nothing that keeps them.
   down: ({ ident }: SchemaName) => [
+    `SELECT ${ident}.revoke_role(r.role_name) FROM (SELECT DISTINCT role_name::text FROM ${ident}.role_grants) r`,
     ...[
+      'access_grants()',
+      'grant_role(text, text)',
+      'revoke_role(text, text)',
+      'insert_job(text, json, text, int, int, timestamptz, interval, text, text[], json, text, json)',
+      'unique_key_of(text, text, json, jsonb)',
+      'value_at(jsonb, text)',
+      'unique_part(int, text)',
+      'canonical_json(jsonb)',
+      'canonical_number(numeric)',
+      'utf16_order(text)',
+      'unique_problems(jsonb)',
+      'metadata_problems(jsonb)',
+      'tags_problems(text[])',
+      'json_problem(text, text, int)',
+      'name_problem(text, text)',
+      'utf16_length(text)',
+      'enqueue_keyed_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], text[], bigint[], bytea[])',
       'adopt_cluster()',
       'foreign_cluster()',
       'system_identifier()',
@@ -123,7 +153,7 @@ export const createAwa: SchemaVersion = {
       'refresh_claimer_state(text)',
       'backlog_up_to(text, int)',
       'next_claimer_target(int, int, int)',
-      'enqueue_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], text[], bigint[], bytea[])',
+      'enqueue_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], text[])',
       'shard_for(text, text, bigint)',
       'shard_of_key(text, int)',
       'unknown_lane(text, int)',
@@ -144,6 +174,7 @@ export const createAwa: SchemaVersion = {
     ].map((signature) => `DROP FUNCTION ${ident}.${signature}`),
     ...[
       ...RINGS.flatMap((ring) => ring.tables),
+      'role_grants',
       'deferred_jobs',
       'attempt_state',
       'job_unique_claims',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  AccessDeniedError,
   AwaError,
   BootError,
   DatabaseUnavailableError,
@@ -16,6 +17,7 @@ import {
 
 const cause = new Error('cause');
 const errors: [string, string, AwaError][] = [
+  ['AccessDeniedError', 'AWA_ACCESS_DENIED', new AccessDeniedError('"awa"', 'producer', 'web', { cause })],
   ['BootError', 'AWA_BOOT', new BootError(['one', 'two'])],
   ['DatabaseUnavailableError', 'AWA_DATABASE_UNAVAILABLE', new DatabaseUnavailableError('claim', { cause })],
   ['InvalidJobArgsError', 'AWA_INVALID_ARGS', new InvalidJobArgsError([{ path: 'a', message: 'b' }], 'x')],

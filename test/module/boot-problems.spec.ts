@@ -55,7 +55,7 @@ describe('handlers that do not fit together', () => {
 
 describe('nothing is left open', () => {
   it('when the worker cannot be registered', async () => {
-    const client = await database.client();
+    const client = await database.ownerClient();
     await client.query('ALTER TABLE awa.runtime_instances ADD CONSTRAINT none CHECK (false) NOT VALID');
     await expect(apps.start({ imports: [awa()] })).rejects.toMatchObject({ code: '23514' });
     await client.query('ALTER TABLE awa.runtime_instances DROP CONSTRAINT none');

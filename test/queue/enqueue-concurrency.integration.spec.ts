@@ -16,11 +16,12 @@ describe('enqueuing transactions', () => {
 
   beforeEach(async () => {
     ({ queue } = await apps.start({ worker: false, queues: { a: {}, b: {} } }));
+    // Only a superuser may set the time after which a deadlock is looked for.
+    await database.query(
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = 50', current_database()); END $$",
+    );
     [one, two] = [await database.client(), await database.client()];
-    for (const client of [one, two]) {
-      await client.query('SET lock_timeout = 200');
-      await client.query('SET deadlock_timeout = 50');
-    }
+    for (const client of [one, two]) await client.query('SET lock_timeout = 200');
   });
 
   async function put(client: Client, options: EnqueueOptions = {}): Promise<string> {

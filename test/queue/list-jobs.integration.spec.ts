@@ -245,7 +245,7 @@ describe('listJobs', () => {
     const segment = (await listRingSegments(port, SCHEMA)).findLast(({ ring }) => ring === 'ready')!;
     expect(await rotateRing(port, SCHEMA, segment)).toBeUndefined();
     expect(await service.listJobs({ state: 'completed' })).toMatchObject({ items: { length: 20 } });
-    const blocker = await database.client();
+    const blocker = await database.ownerClient();
     await blocker.query('BEGIN');
     await blocker.query(`LOCK TABLE awa.ready_entries_${segment.slot} IN ACCESS EXCLUSIVE MODE`);
     const listing = service.listJobs({ queue });

@@ -246,7 +246,7 @@ describe('pruning the claim ring', () => {
     await enqueue();
     const jobs = await claim();
     const sealed = await seal('claim');
-    const holder = await database.client();
+    const holder = await database.ownerClient();
     await holder.query('BEGIN');
     await holder.query(`LOCK TABLE awa.lease_claims_${sealed.slot} IN ACCESS EXCLUSIVE MODE`);
     const completing = completeAttempts(port, SCHEMA, jobs);

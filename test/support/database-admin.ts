@@ -13,6 +13,20 @@ export function withDatabase(url: string, database: string): string {
   return changed.toString();
 }
 
+/** A role that can log in, and its password. */
+export interface LoginRole {
+  readonly name: string;
+  readonly password: string;
+}
+
+/** The same database, another role. */
+export function withRole(url: string, { name, password }: LoginRole): string {
+  const changed = new URL(url);
+  changed.username = name;
+  changed.password = password;
+  return changed.toString();
+}
+
 /** Runs statements that concern whole databases, on a connection of their own. */
 export async function administer<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
   const client = new Client({ connectionString: url });

@@ -4,7 +4,7 @@ import type { TestProject } from 'vitest/node';
 
 import { runMigrations } from '../../lib/migrate/run-migrations.js';
 import { startPostgres } from '../postgres/server.js';
-import { administer, createDatabase, dropDatabase, withDatabase } from './database-admin.js';
+import { administer, createDatabase, dropDatabase, type LoginRole, withDatabase } from './database-admin.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -12,6 +12,8 @@ declare module 'vitest' {
     readonly pgUrl: string;
     /** The migrated database that test files copy. Also the prefix of theirs. */
     readonly pgTemplate: string;
+    /** The role of the applications of tests: it owns nothing, and was granted `runtime` in the template. */
+    readonly pgRuntimeRole: LoginRole;
   }
 }
 
@@ -32,16 +34,22 @@ const SETTINGS = { fsync: 'off', max_connections: '200', shared_buffers: '128MB'
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const server = await openServer();
   const template = `awa_test_${randomBytes(4).toString('hex')}`;
+  const role: LoginRole = { name: `${template}_runtime`, password: randomBytes(12).toString('hex') };
   const teardown = async () => {
     try {
-      if (server.isShared) await dropDatabasesOf(server.url, template);
+      if (server.isShared) {
+        await dropDatabasesOf(server.url, template);
+        await administer(server.url, (client) => client.query(`DROP ROLE IF EXISTS ${role.name}`));
+      }
     } finally {
       await server.stop();
     }
   };
   try {
     await administer(server.url, (client) => createDatabase(client, template, 'template0'));
-    await runMigrations({ url: withDatabase(server.url, template) });
+    const url = withDatabase(server.url, template);
+    await runMigrations({ url });
+    await administer(url, (client) => client.query(runtimeRole(role)));
     await announce(server.url);
   } catch (error) {
     await teardown();
@@ -49,8 +57,15 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   }
   project.provide('pgUrl', server.url);
   project.provide('pgTemplate', template);
+  project.provide('pgRuntimeRole', role);
   return teardown;
 }
+
+/** Tables that a test makes as the application's own are open to it. */
+const runtimeRole = ({ name, password }: LoginRole) => `
+  CREATE ROLE ${name} LOGIN PASSWORD '${password}';
+  SELECT awa.grant_role('${name}', 'runtime');
+  ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO ${name}`;
 
 interface Server {
   readonly url: string;

@@ -3,18 +3,25 @@ import { randomBytes } from 'node:crypto';
 import { Client, Pool, type QueryResult, type QueryResultRow } from 'pg';
 import { afterAll, beforeAll, inject } from 'vitest';
 
-import { administer, createDatabase, dropDatabase, withDatabase } from './database-admin.js';
+import { administer, createDatabase, dropDatabase, withDatabase, withRole } from './database-admin.js';
 
 export interface TestDatabase {
-  /** Connection string of a superuser, for code that opens its own connections. */
+  /**
+   * For applications and code of ours that opens its own connections: that of a role that owns nothing and was granted `runtime`.
+   * Of a database without our schema, the superuser's.
+   */
   readonly url: string;
-  /** One statement on a small pool that is closed at the end of the file. */
+  /** Connection string of the superuser that owns everything. */
+  readonly ownerUrl: string;
+  /** One statement of the owner's, on a small pool that is closed at the end of the file: looks at tables and prepares them. */
   query<Row extends QueryResultRow = QueryResultRow>(
     sql: string,
     params?: readonly unknown[],
   ): Promise<QueryResult<Row>>;
-  /** A connected session of one's own, for transactions, locks and LISTEN; closed at the end of the file. */
+  /** A connected session of the application's role, for operations, transactions, locks and LISTEN; closed at the end of the file. */
   client(): Promise<Client>;
+  /** The same of the owner's. */
+  ownerClient(): Promise<Client>;
 }
 
 /**
@@ -34,9 +41,10 @@ export function useTestDatabase({ migrated = true }: { readonly migrated?: boole
   const server = inject('pgUrl');
   const template = inject('pgTemplate');
   const name = `${template}_${randomBytes(6).toString('hex')}`;
-  const url = withDatabase(server, name);
+  const ownerUrl = withDatabase(server, name);
+  const url = migrated ? withRole(ownerUrl, inject('pgRuntimeRole')) : ownerUrl;
   const clients: Client[] = [];
-  const pool = new Pool({ connectionString: url, max: 4 });
+  const pool = new Pool({ connectionString: ownerUrl, max: 4 });
   pool.on('error', ignoreBrokenConnection);
 
   beforeAll(async () => {
@@ -50,16 +58,20 @@ export function useTestDatabase({ migrated = true }: { readonly migrated?: boole
     await administer(server, (admin) => dropDatabase(admin, name));
   });
 
+  const connect = async (connectionString: string) => {
+    const client = new Client({ connectionString });
+    client.on('error', ignoreBrokenConnection);
+    await client.connect();
+    clients.push(client);
+    return client;
+  };
+
   return {
     url,
+    ownerUrl,
     query: async (sql, params) => pool.query(sql, params === undefined ? undefined : [...params]),
-    client: async () => {
-      const client = new Client({ connectionString: url });
-      client.on('error', ignoreBrokenConnection);
-      await client.connect();
-      clients.push(client);
-      return client;
-    },
+    client: () => connect(url),
+    ownerClient: () => connect(ownerUrl),
   };
 }
 

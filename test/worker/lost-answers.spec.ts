@@ -31,7 +31,7 @@ describe('an answer of the database that is lost', () => {
     runs = [];
     producer = await apps.start({ worker: false });
     proxy = await TcpProxy.open(database.url);
-    lock = await database.client();
+    lock = await database.ownerClient();
   });
 
   // The applications close after this, and have to reach the database for it.

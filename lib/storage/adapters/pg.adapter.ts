@@ -1,3 +1,4 @@
+import { explainRefusal } from './explain-refusal.js';
 import type { SqlPort, SqlStatement } from '../sql-port.js';
 
 /** What pg's Client, PoolClient and Pool have in common. */
@@ -10,7 +11,11 @@ export class PgAdapter implements SqlPort {
   constructor(private readonly database: PgQueryable) {}
 
   async query<Row>(statement: SqlStatement, parameters: readonly unknown[]): Promise<Row[]> {
-    const { rows } = await this.database.query(statement.text, [...parameters]);
-    return rows as Row[];
+    try {
+      const { rows } = await this.database.query(statement.text, [...parameters]);
+      return rows as Row[];
+    } catch (error) {
+      throw explainRefusal(error, statement);
+    }
   }
 }

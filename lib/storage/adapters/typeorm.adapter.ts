@@ -1,3 +1,4 @@
+import { explainRefusal } from './explain-refusal.js';
 import type { SqlPort, SqlStatement } from '../sql-port.js';
 
 /** What DataSource, EntityManager and QueryRunner have in common. */
@@ -13,6 +14,10 @@ export class TypeOrmAdapter implements SqlPort {
   constructor(private readonly database: TypeOrmQueryable) {}
 
   async query<Row>(statement: SqlStatement, parameters: readonly unknown[]): Promise<Row[]> {
-    return (await this.database.query(statement.text, [...parameters])) as Row[];
+    try {
+      return (await this.database.query(statement.text, [...parameters])) as Row[];
+    } catch (error) {
+      throw explainRefusal(error, statement);
+    }
   }
 }

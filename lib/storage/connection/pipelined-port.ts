@@ -1,5 +1,6 @@
 import type { Client, QueryResult } from 'pg';
 import { DatabaseUnavailableError } from '../../errors/index.js';
+import { explainRefusal } from '../adapters/explain-refusal.js';
 import type { SqlPort, SqlStatement } from '../sql-port.js';
 import { isOutage, sqlState } from '../sql-state.js';
 import type { ManagedClient } from './managed-client.js';
@@ -46,7 +47,7 @@ export class PipelinedPort implements SqlPort {
       const isLost = state !== undefined && LOST_STATEMENT.has(state);
       if (isLost) this.client.discard(client);
       // The server answered, with an error; anything else is the connection's end.
-      if (state !== undefined && !isLost && !isOutage(state)) throw error;
+      if (state !== undefined && !isLost && !isOutage(state)) throw explainRefusal(error, statement);
       throw new DatabaseUnavailableError(statement.name, { cause: error });
     } finally {
       isAnswered = true;

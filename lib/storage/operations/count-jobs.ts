@@ -17,17 +17,20 @@ interface Row {
 const byState = sqlStatement(
   'count_jobs',
   (s) => `SELECT c.state, c.jobs::text AS jobs, c.exact FROM ${s}.count_jobs($1::text, $2::int) c`,
+  'reader',
 );
 
 const deadLetters = sqlStatement(
   'dead_letter_depth',
   (s) =>
     `SELECT d.queue, d.jobs::text AS jobs, d.exact FROM ${s}.dead_letter_depth($1::int) d ORDER BY d.queue`,
+  'reader',
 );
 
 const oldest = sqlStatement(
   'oldest_waiting',
   (s) => `SELECT extract(epoch FROM ${s}.oldest_waiting($1::text))::float8 * 1000 AS age_ms`,
+  'reader',
 );
 
 /** Numbers of a queue's jobs by state, exact up to the cap. */

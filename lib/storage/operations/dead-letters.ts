@@ -41,6 +41,7 @@ const list = sqlStatement(
     s,
   ) => `SELECT ${STORED_JOB}, j.reason, extract(epoch FROM j.dlq_at)::float8 * 1000 AS dlq_at_ms, ${POSITION}
   FROM ${s}.list_dead_letters(${PARAMETERS}) j`,
+  'reader',
 );
 
 const walk = sqlStatement(

@@ -20,6 +20,7 @@ const statement = sqlStatement(
   'enqueue_jobs',
   (s) => `SELECT e.job_id::text AS id FROM ${s}.enqueue_jobs(
     $1::text[], $2::int[], $3::text[], $4::text[], $5::int[], $6::timestamptz[], $7::float8[], $8::text[], $9::text[]) AS e(job_id)`,
+  'producer',
 );
 
 /** Inserts jobs with one statement, in the port's transaction if it has one, and gives their ids in the same order. */

@@ -29,6 +29,7 @@ const statement = sqlStatement(
   (s) => `SELECT e.job_id::text AS id, e.deduplicated FROM ${s}.enqueue_unique_jobs(
     $1::text[], $2::int[], $3::text[], $4::text[], $5::int[], $6::timestamptz[], $7::float8[], $8::text[],
     $9::text[], $10::bytea[], $11::bigint[], $12::text[]) e`,
+  'producer',
 );
 
 /**

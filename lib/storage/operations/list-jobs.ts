@@ -25,6 +25,7 @@ const statement = sqlStatement(
   (s) => `SELECT ${STORED_JOB}, j.key, j.edge_key, j.edge_id::text AS edge_id
   FROM ${s}.list_jobs($1::bigint[], $2::text, $3::text, $4::text, $5::text, $6::timestamptz, $7::timestamptz,
     $8::text, $9::bigint, $10::int, $11::int) j`,
+  'reader',
 );
 
 /** A page of jobs, newest first. With `ids`, all of them that are there. */

@@ -57,6 +57,7 @@ const read = sqlStatement(
   FROM ${s}.queues q JOIN ${s}.queue_claimer_state c ON c.queue = q.name
   WHERE $1::text IS NULL OR q.name = $1::text
   ORDER BY q.name`,
+  'reader',
 );
 
 const now = sqlStatement(

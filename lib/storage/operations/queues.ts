@@ -19,7 +19,11 @@ const register = sqlStatement(
   (s) => `SELECT ${s}.register_queues($1::text[], $2::int[], $3::int[], $4::int[], $5::float8[])`,
 );
 
-const list = sqlStatement('list_queues', (s) => `SELECT q.name FROM ${s}.queues q ORDER BY q.name`);
+const list = sqlStatement(
+  'list_queues',
+  (s) => `SELECT q.name FROM ${s}.queues q ORDER BY q.name`,
+  'producer',
+);
 
 /**
  * Makes queues and their lanes known. To be done ahead of the first enqueue, outside of the caller's transactions.

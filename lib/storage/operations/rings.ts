@@ -31,6 +31,7 @@ const list = sqlStatement(
     extract(epoch FROM clock_timestamp() - g.sealed_at)::float8 * 1000 AS sealed_ago_ms, g.bytes::text AS bytes
   FROM (VALUES ('ready'), ('claim'), ('done')) AS r(ring) CROSS JOIN LATERAL ${s}.ring_segments(r.ring) g
   ORDER BY r.ring, g.generation`,
+  'reader',
 );
 
 const rotate = sqlStatement('rotate_ring', (s) => `SELECT ${s}.rotate_ring($1::text, $2::bigint) AS blocker`);

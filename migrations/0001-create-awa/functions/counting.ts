@@ -1,6 +1,6 @@
 import { RINGS } from '../rings.js';
 import { lockRings } from './job-rows.js';
-import { PLAN_BY_INDEX } from './plan-settings.js';
+import { OWN_NAMES, PLAN_BY_INDEX } from './plan-settings.js';
 
 /** Pages of a table that an estimate looks at. */
 const SAMPLED_PAGES = 64;
@@ -140,15 +140,18 @@ BEGIN
   FROM ${s}.count_done(v_lanes, 'failed', p_cap) c, ${s}.count_dead(v_lanes, NULL, p_cap) d;
 END $awa$`,
 
+  // With the rights of the owner, as the next: a sample reads partitions, which nobody else may.
   `CREATE FUNCTION ${s}.count_jobs(p_queue text, p_cap int) RETURNS TABLE (state text, jobs bigint, exact boolean)
-LANGUAGE plpgsql AS $awa$
+LANGUAGE plpgsql SECURITY DEFINER
+${OWN_NAMES} AS $awa$
 BEGIN
   ${lockRings(s)};
   RETURN QUERY SELECT * FROM ${s}.read_counts(p_queue, p_cap);
 END $awa$`,
 
   `CREATE FUNCTION ${s}.dead_letter_depth(p_cap int) RETURNS TABLE (queue text, jobs bigint, exact boolean)
-LANGUAGE sql STABLE AS $awa$
+LANGUAGE sql STABLE SECURITY DEFINER
+${OWN_NAMES} AS $awa$
   SELECT q.name, c.jobs, c.exact FROM ${s}.queues q
   CROSS JOIN LATERAL ${s}.count_dead(ARRAY(SELECT l.lane_id FROM ${s}.queue_lanes l WHERE l.queue = q.name), NULL, p_cap) c
 $awa$`,

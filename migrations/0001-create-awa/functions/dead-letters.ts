@@ -133,7 +133,9 @@ END $awa$`,
   walkFailed(s),
 
   // Makes dead letters of failed jobs, for an operator's reason; a key that was to go with the record stays. Answers their ids.
-  `CREATE FUNCTION ${s}.move_failed_to_dlq(p_ids bigint[], p_reason text) RETURNS SETOF bigint LANGUAGE plpgsql
+  // With the rights of the owner: nobody else may delete what is only appended to.
+  `CREATE FUNCTION ${s}.move_failed_to_dlq(p_ids bigint[], p_reason text) RETURNS SETOF bigint
+LANGUAGE plpgsql SECURITY DEFINER
 ${PLAN_BY_INDEX} AS $awa$
 DECLARE
   v_now timestamptz := clock_timestamp();

@@ -5,7 +5,8 @@ import { OWN_NAMES, PLAN_BY_INDEX } from './plan-settings.js';
  *
  * Takes no lock that another enqueuing transaction could wait for: ids come from a sequence, lanes are only read, rows
  * go to the slot that is written now. A queue that was never registered is an error (SQLSTATE AW001).
- * p_job_ids and p_unique_keys are for enqueue_unique_jobs, which has taken the keys under these ids.
+ * enqueue_keyed_jobs is the same for enqueue_unique_jobs, which has taken the keys under these ids; whoever may only enqueue cannot call
+ * it, and so cannot pass for another job. Both act as the owner: the right to call enqueue_jobs is all that an enqueue takes.
  * The wake-up is a NOTIFY with the queue's name: Postgres sends equal ones of a transaction once.
  */
 export const enqueueJobs = (s: string, channel: string): string[] => [
@@ -16,13 +17,13 @@ BEGIN
     USING ERRCODE = 'AW001', HINT = 'Register the queue first: register_queues(ARRAY[name]), or list it in the module options.';
 END $awa$`,
 
-  `CREATE FUNCTION ${s}.enqueue_jobs(
+  ...[false, true].map(
+    (keyed) => `CREATE FUNCTION ${s}.${keyed ? 'enqueue_keyed_jobs' : 'enqueue_jobs'}(
   p_queues text[], p_priorities int[], p_kinds text[], p_args text[], p_max_attempts int[],
-  p_run_ats timestamptz[], p_delays_ms double precision[], p_payloads text[], p_ordering_keys text[],
-  p_job_ids bigint[] DEFAULT NULL, p_unique_keys bytea[] DEFAULT NULL
-) RETURNS SETOF bigint LANGUAGE plpgsql
+  p_run_ats timestamptz[], p_delays_ms double precision[], p_payloads text[], p_ordering_keys text[]${keyed ? ', p_job_ids bigint[], p_unique_keys bytea[]' : ''}
+) RETURNS SETOF bigint LANGUAGE plpgsql SECURITY DEFINER
 ${PLAN_BY_INDEX} AS $awa$
-DECLARE
+DECLARE${keyed ? '' : '\n  p_job_ids CONSTANT bigint[] := NULL;\n  p_unique_keys CONSTANT bytea[] := NULL;'}
   v_now timestamptz := clock_timestamp();
   v_slot smallint := ${s}.current_slot('ready');
   v_turn bigint;
@@ -62,4 +63,5 @@ BEGIN
     WHERE coalesce(d.run_at, v_now + d.delay_ms * interval '1 millisecond', v_now) <= v_now
   ) i;
 END $awa$`,
+  ),
 ];

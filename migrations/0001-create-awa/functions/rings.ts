@@ -7,7 +7,8 @@ import { OWN_NAMES, PLAN_BY_INDEX } from './plan-settings.js';
  * rotate_ring appends to the ledger: two rotations from one generation have one key, so one of them is refused. prune_ring
  * empties the slot of a sealed generation: proof that nothing in it is needed -> ACCESS EXCLUSIVE on the slot's tables, given up
  * after a moment -> the same proof again, since only now nobody can add to the slot any more -> what must outlive it is copied to
- * the current slot -> TRUNCATE. Both answer NULL when they did it, and otherwise what is in the way.
+ * the current slot -> TRUNCATE. Both answer NULL when they did it, and otherwise what is in the way. prune_ring acts as the owner: no
+ * other role may truncate, or lock, a table.
  *
  * Locks: the children of one slot, in the order of the catalogue. Whoever uses several of them uses them in that order.
  */
@@ -158,7 +159,7 @@ END $awa$`,
 
   // Completed jobs are there for p_keep after their completion.
   `CREATE FUNCTION ${s}.prune_ring(p_ring text, p_generation bigint, p_keep interval DEFAULT '0', p_patience interval DEFAULT '20 ms')
-RETURNS text LANGUAGE plpgsql
+RETURNS text LANGUAGE plpgsql SECURITY DEFINER
 ${OWN_NAMES} AS $awa$
 DECLARE
   v_lock_timeout text := current_setting('lock_timeout');

@@ -54,7 +54,7 @@ END $awa$`,
   p_queues text[], p_priorities int[], p_kinds text[], p_args text[], p_max_attempts int[],
   p_run_ats timestamptz[], p_delays_ms double precision[], p_payloads text[], p_ordering_keys text[],
   p_keys bytea[], p_periods_ms bigint[], p_held_after text[]
-) RETURNS TABLE (job_id bigint, deduplicated boolean) LANGUAGE plpgsql
+) RETURNS TABLE (job_id bigint, deduplicated boolean) LANGUAGE plpgsql SECURITY DEFINER
 ${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 DECLARE
@@ -83,7 +83,7 @@ BEGIN
     v_holders := ${s}.take_unique_keys(v_keys, v_ids, p_held_after, v_expiries);
   END IF;
 
-  PERFORM ${s}.enqueue_jobs(
+  PERFORM ${s}.enqueue_keyed_jobs(
     array_agg(i.queue ORDER BY i.ord), array_agg(i.priority ORDER BY i.ord), array_agg(i.kind ORDER BY i.ord),
     array_agg(i.args ORDER BY i.ord), array_agg(i.max_attempts ORDER BY i.ord), array_agg(i.run_at ORDER BY i.ord),
     array_agg(i.delay_ms ORDER BY i.ord), array_agg(i.payload ORDER BY i.ord), array_agg(i.ordering_key ORDER BY i.ord),
