@@ -236,7 +236,9 @@ describe('what was saved', () => {
 
   it('costs an attempt nothing that saves nothing: its completion does not touch the table', async () => {
     const [job, other] = (await claimNew(2)) as [ClaimedJob, ClaimedJob];
-    const { client, port: own } = await begin();
+    const client = await database.ownerClient();
+    const own = new PgAdapter(client);
+    await client.query('BEGIN');
     await client.query('ALTER TABLE awa.attempt_state RENAME TO gone');
     expect(await completeAttempts(own, SCHEMA, [job])).toEqual([]);
     await expect(completeSaved([other], own)).rejects.toThrow('attempt_state');
