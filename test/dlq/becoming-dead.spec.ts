@@ -10,13 +10,13 @@ import type { SqlPort } from '../../lib/storage/sql-port.js';
 import {
   claimJobs,
   newJob,
-  openPort,
+  openLane,
   registerTestInstance,
   registerTestQueue,
   SCHEMA,
 } from '../support/storage-fixture.js';
 import { useTestDatabase } from '../support/test-database.js';
-import { registerDeadLetterQueue, settleNew } from './dead-letter-fixture.js';
+import { DAY_MS, settleNew } from './dead-letter-fixture.js';
 
 const database = useTestDatabase();
 
@@ -25,9 +25,7 @@ let queue: string;
 let instanceId: string;
 
 beforeEach(async () => {
-  port = await openPort(database);
-  queue = await registerDeadLetterQueue(port);
-  instanceId = await registerTestInstance(port);
+  ({ port, queue, instanceId } = await openLane(database, { deadLetterMs: 30 * DAY_MS }));
 });
 
 const entries = async () =>

@@ -10,13 +10,7 @@ import { completeAttempts, settleAttempts } from '../../lib/storage/operations/c
 import { purgeExpiredDeadLetters } from '../../lib/storage/operations/purge-dead-letters.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { until } from '../support/signals.js';
-import {
-  claimJobs,
-  openPort,
-  registerTestInstance,
-  registerTestQueue,
-  SCHEMA,
-} from '../support/storage-fixture.js';
+import { claimJobs, openLane, registerTestQueue, SCHEMA } from '../support/storage-fixture.js';
 import { useTestApps } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
 import { DAY_MS, registerDeadLetterQueue, settleNew } from './dead-letter-fixture.js';
@@ -32,9 +26,7 @@ let jobs: QueueService;
 
 beforeEach(async () => {
   await database.query('TRUNCATE awa.dlq_entries');
-  port = await openPort(database);
-  queue = await registerDeadLetterQueue(port);
-  instanceId = await registerTestInstance(port);
+  ({ port, queue, instanceId } = await openLane(database, { deadLetterMs: 30 * DAY_MS }));
   const app = await apps.start({ worker: false });
   letters = app.app.get(DeadLetterService);
   jobs = app.queue;

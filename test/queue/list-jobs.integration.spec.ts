@@ -15,9 +15,9 @@ import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { registerDeadLetterQueue, settleNew } from '../dlq/dead-letter-fixture.js';
 import {
   claimJobs,
+  emptyTables,
   newJob,
-  openPort,
-  registerTestInstance,
+  openLane,
   registerTestQueue,
   SCHEMA,
 } from '../support/storage-fixture.js';
@@ -34,13 +34,8 @@ let instanceId: string;
 let service: QueueService;
 
 beforeEach(async () => {
-  await database.query(`TRUNCATE awa.ready_entries, awa.completion_batches, awa.ready_tombstones, awa.lease_claims,
-    awa.lease_claim_closures, awa.done_entries, awa.deferred_jobs, awa.dlq_entries`);
-  await database.query('DELETE FROM awa.ring_prunes');
-  await database.query('DELETE FROM awa.ring_rotations WHERE generation > 0');
-  port = await openPort(database);
-  queue = await registerTestQueue(port);
-  instanceId = await registerTestInstance(port);
+  await emptyTables(database);
+  ({ port, queue, instanceId } = await openLane(database));
   service = (await apps.start({ worker: false })).queue;
 });
 

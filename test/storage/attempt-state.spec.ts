@@ -21,9 +21,9 @@ import { until } from '../support/signals.js';
 import {
   claimJobs,
   newJob,
+  openLane,
   openPort,
   registerTestInstance,
-  registerTestQueue,
   SCHEMA,
 } from '../support/storage-fixture.js';
 import { useTestDatabase } from '../support/test-database.js';
@@ -41,9 +41,7 @@ let queue: string;
 let instanceId: string;
 
 beforeEach(async () => {
-  port = await openPort(database);
-  queue = await registerTestQueue(port);
-  instanceId = await registerTestInstance(port);
+  ({ port, queue, instanceId } = await openLane(database));
 });
 
 const claim = (limit = 500) => claimJobs(port, SCHEMA, instanceId, [{ queue, limit }]);

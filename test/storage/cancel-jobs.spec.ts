@@ -8,14 +8,7 @@ import { promoteDeferred } from '../../lib/storage/operations/promote-deferred.j
 import { countJobs } from '../../lib/storage/operations/count-jobs.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { until } from '../support/signals.js';
-import {
-  claimJobs,
-  newJob,
-  openPort,
-  registerTestInstance,
-  registerTestQueue,
-  SCHEMA,
-} from '../support/storage-fixture.js';
+import { claimJobs, newJob, openLane, openPort, SCHEMA } from '../support/storage-fixture.js';
 import { useTestDatabase } from '../support/test-database.js';
 
 const database = useTestDatabase();
@@ -25,9 +18,7 @@ let queue: string;
 let instanceId: string;
 
 beforeEach(async () => {
-  port = await openPort(database);
-  queue = await registerTestQueue(port);
-  instanceId = await registerTestInstance(port);
+  ({ port, queue, instanceId } = await openLane(database));
 });
 
 const enqueue = (count = 1, overrides = {}, on = port) =>

@@ -12,14 +12,7 @@ import { getJob } from '../../lib/storage/operations/get-job.js';
 import { promoteDeferred } from '../../lib/storage/operations/promote-deferred.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { until } from '../support/signals.js';
-import {
-  claimJobs,
-  newJob,
-  openPort,
-  registerTestInstance,
-  registerTestQueue,
-  SCHEMA,
-} from '../support/storage-fixture.js';
+import { claimJobs, newJob, openLane, openPort, SCHEMA } from '../support/storage-fixture.js';
 import { useTestDatabase } from '../support/test-database.js';
 
 const database = useTestDatabase();
@@ -29,9 +22,7 @@ let queue: string;
 let instanceId: string;
 
 beforeEach(async () => {
-  port = await openPort(database);
-  queue = await registerTestQueue(port);
-  instanceId = await registerTestInstance(port);
+  ({ port, queue, instanceId } = await openLane(database));
 });
 
 async function claimNew(count = 1, overrides = {}): Promise<readonly ClaimedJob[]> {

@@ -4,14 +4,7 @@ import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import { getJob } from '../../lib/storage/operations/get-job.js';
 import { registerQueues } from '../../lib/storage/operations/queues.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
-import {
-  claimJobs,
-  newJob,
-  openPort,
-  registerTestInstance,
-  registerTestQueue,
-  SCHEMA,
-} from '../support/storage-fixture.js';
+import { claimJobs, newJob, openLane, SCHEMA } from '../support/storage-fixture.js';
 import { useTestDatabase } from '../support/test-database.js';
 
 const database = useTestDatabase();
@@ -21,9 +14,7 @@ let queue: string;
 let instanceId: string;
 
 beforeEach(async () => {
-  port = await openPort(database);
-  queue = await registerTestQueue(port);
-  instanceId = await registerTestInstance(port);
+  ({ port, queue, instanceId } = await openLane(database));
 });
 
 /** Jobs that have waited for so many seconds. */

@@ -13,14 +13,7 @@ import {
 } from '../../lib/storage/operations/rings.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { until } from '../support/signals.js';
-import {
-  claimJobs,
-  newJob,
-  openPort,
-  registerTestInstance,
-  registerTestQueue,
-  SCHEMA,
-} from '../support/storage-fixture.js';
+import { claimJobs, emptyTables, newJob, openLane, openPort, SCHEMA } from '../support/storage-fixture.js';
 import { useTestDatabase } from '../support/test-database.js';
 
 const database = useTestDatabase();
@@ -31,13 +24,8 @@ let instanceId: string;
 
 // Rings are one for all queues: each test begins with empty ones.
 beforeEach(async () => {
-  await database.query(`TRUNCATE awa.ready_entries, awa.completion_batches, awa.ready_tombstones, awa.lease_claims,
-    awa.lease_claim_closures, awa.done_entries, awa.deferred_jobs`);
-  await database.query('DELETE FROM awa.ring_prunes');
-  await database.query('DELETE FROM awa.ring_rotations WHERE generation > 0');
-  port = await openPort(database);
-  queue = await registerTestQueue(port);
-  instanceId = await registerTestInstance(port);
+  await emptyTables(database);
+  ({ port, queue, instanceId } = await openLane(database));
 });
 
 const enqueue = (count = 1, on = port) =>

@@ -48,6 +48,34 @@ export async function registerTestQueue(
   return queue;
 }
 
+/** What a storage test works with: a session, a queue and an instance that claims, of its own. */
+export interface TestLane {
+  readonly port: SqlPort;
+  readonly queue: string;
+  readonly instanceId: string;
+}
+
+/** To be called before each test. */
+export async function openLane(
+  database: TestDatabase,
+  settings: Omit<QueueRegistration, 'name'> = {},
+): Promise<TestLane> {
+  const port = await openPort(database);
+  return {
+    port,
+    queue: await registerTestQueue(port, settings),
+    instanceId: await registerTestInstance(port),
+  };
+}
+
+/** Rings are one for all queues: a test that looks at them as a whole begins with empty ones, in their first generation. */
+export async function emptyTables(database: TestDatabase): Promise<void> {
+  await database.query(`TRUNCATE awa.ready_entries, awa.completion_batches, awa.ready_tombstones, awa.lease_claims,
+    awa.lease_claim_closures, awa.done_entries, awa.deferred_jobs, awa.dlq_entries, awa.job_unique_claims`);
+  await database.query('DELETE FROM awa.ring_prunes');
+  await database.query('DELETE FROM awa.ring_rotations WHERE generation > 0');
+}
+
 /** A plain job, due now. */
 export function newJob(queue: string, overrides: Partial<NewJob> = {}): NewJob {
   return {

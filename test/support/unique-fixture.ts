@@ -17,14 +17,7 @@ import {
 } from '../../lib/storage/operations/rings.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { until } from './signals.js';
-import {
-  claimJobs,
-  newJob,
-  openPort,
-  registerTestInstance,
-  registerTestQueue,
-  SCHEMA,
-} from './storage-fixture.js';
+import { claimJobs, emptyTables, newJob, openLane, SCHEMA } from './storage-fixture.js';
 import type { TestDatabase } from './test-database.js';
 
 /** Enqueues unique jobs where every key can be told. */
@@ -44,12 +37,8 @@ export class UniqueFixture {
 
   /** Rings are one for all queues: each test begins with empty ones. */
   async reset(): Promise<void> {
-    await this.database
-      .query(`TRUNCATE awa.ready_entries, awa.completion_batches, awa.ready_tombstones, awa.lease_claims,
-      awa.lease_claim_closures, awa.done_entries, awa.deferred_jobs, awa.dlq_entries, awa.job_unique_claims`);
-    this.port = await openPort(this.database);
-    this.queue = await registerTestQueue(this.port);
-    this.instanceId = await registerTestInstance(this.port);
+    await emptyTables(this.database);
+    ({ port: this.port, queue: this.queue, instanceId: this.instanceId } = await openLane(this.database));
   }
 
   job(text: string, unique: Partial<UniqueClaim> = {}, overrides: Partial<NewUniqueJob> = {}): NewUniqueJob {
