@@ -54,6 +54,7 @@ export class WorkerRuntime {
   private contactSince = Number.POSITIVE_INFINITY;
   private lastBeatAt = Number.NEGATIVE_INFINITY;
   private onIdle: (() => void) | undefined;
+  private isHurried = false;
 
   constructor(
     private readonly database: Database,
@@ -146,6 +147,12 @@ export class WorkerRuntime {
     if (lost > 0) this.logger.error(`${lost} result(s) could not be stored: their jobs will run again`);
   }
 
+  /** Cuts the time short that drain() gives to handlers: they are aborted now. */
+  hurry(): void {
+    this.isHurried = true;
+    this.onIdle?.();
+  }
+
   /** Without its row, what the process may still hold is anybody's to take over. */
   private async leave(): Promise<void> {
     this.isLeaving = true;
@@ -181,7 +188,9 @@ export class WorkerRuntime {
   }
 
   private async waitForHandlers(): Promise<void> {
-    if (await this.handlersEnded(this.options.shutdownTimeoutMs)) return;
+    if (this.attempts.size > 0) this.logger.log(`waiting for ${this.attempts.size} job(s) to end`);
+    if (!this.isHurried) await this.handlersEnded(this.options.shutdownTimeoutMs);
+    if (this.attempts.size === 0) return;
     this.logger.warn(`${this.attempts.size} job(s) still run: aborting them`);
     for (const attempt of this.attempts) attempt.abort(new ShutdownAbort());
     if (await this.handlersEnded(ABORT_GRACE_MS)) return;

@@ -60,9 +60,16 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
     await Promise.all([this.runtime?.stopClaiming(), this.maintenance.stop()]);
   }
 
-  async beforeApplicationShutdown(): Promise<void> {
-    await this.runtime?.drain();
-    await this.maintenanceClient?.close();
+  /** The signal once more: whoever sends it does not want to wait for the handlers. Nest itself ignores it by now. */
+  async beforeApplicationShutdown(signal?: string): Promise<void> {
+    const hurry = () => this.runtime?.hurry();
+    if (signal !== undefined) process.on(signal, hurry);
+    try {
+      await this.runtime?.drain();
+      await this.maintenanceClient?.close();
+    } finally {
+      if (signal !== undefined) process.off(signal, hurry);
+    }
   }
 
   private async start(worker: ResolvedWorkerOptions): Promise<void> {

@@ -127,6 +127,22 @@ describe('a worker process', () => {
     expect(rows).toEqual([]);
   });
 
+  it('that gets SIGTERM twice does not wait for its jobs: they are handed back, and no attempt is counted', async () => {
+    const worker = await startProcess();
+    const { id } = await producer.queue.enqueue(Held, 1);
+    await started(worker, id);
+    worker.signal('SIGTERM');
+    await worker.heard(
+      (message) => message.type === 'log' && message.line.includes('waiting for 1 job'),
+      'the drain',
+    );
+    worker.signal('SIGTERM');
+    await worker.heard((message) => message.type === 'aborted' && message.jobId === id, 'the abort');
+    // The handler does not care, and is left behind.
+    expect(await worker.ended()).toBe('SIGTERM');
+    expect(await producer.queue.getJob(id)).toMatchObject({ state: 'available', attempt: 0, runLease: 1 });
+  });
+
   it('that closes its application ends by itself: nothing is left open', async () => {
     const worker = await startProcess();
     const { id } = await producer.queue.enqueue(Held, 1);
