@@ -19,6 +19,7 @@ import { listJobs, READER_PARAMETERS } from './functions/list-jobs.js';
 import { promoteDeferred } from './functions/promote-deferred.js';
 import { queueAdmin } from './functions/queue-admin.js';
 import { reading } from './functions/reading.js';
+import { rescue } from './functions/rescue.js';
 import { rings } from './functions/rings.js';
 import { roles } from './functions/roles.js';
 import { sharding } from './functions/sharding.js';
@@ -41,6 +42,7 @@ const objects = ({ ident, channel, lockKey }: SchemaName): string[] => [
   ...closeAttempts(ident, channel),
   ...promoteDeferred(ident, channel),
   ...queueAdmin(ident, channel),
+  ...rescue(ident),
   ...instances(ident),
   ...deadLetters(ident, channel),
   ...reading(ident),
@@ -110,12 +112,14 @@ export const createAwa: SchemaVersion = {
       'live_ready(bigint)',
       'ready_state(int, smallint, xid8, bigint, int)',
       'claim_of(int, xid8, bigint)',
-      'rescue_attempts(uuid, double precision, int)',
+      'rescue_attempts(uuid, double precision, int, int, bigint)',
       'drain_deferred(text, text, int)',
       'drain_ready(uuid, text, text, int)',
       'resume_queue(text)',
       'pause_queue(text, text, text)',
-      'take_over_attempts(uuid, int[], bigint[], text, text, int)',
+      'take_over_attempts(uuid, int[], bigint[], text, text, int, int, bigint)',
+      'settle_overdue(double precision, double precision, int, int, bigint)',
+      'settle_taken(int[], bigint[], smallint[], bigint[], int[], text, text[], double precision)',
       'heartbeat(uuid)',
       'register_queues(text[], int[], int[], int[], double precision[])',
       'promote_deferred(int, timestamptz)',
