@@ -11,11 +11,12 @@ import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import { deregisterInstance, registerInstance } from '../storage/operations/instances.js';
 import { VERSION } from '../version.js';
 import { AttemptStateWriter } from './attempt-state-writer.js';
-import { Attempt, CancelledAbort, ShutdownAbort } from './attempt.js';
-import { Deadline } from './deadline.js';
+import { Attempt, ShutdownAbort } from './attempt.js';
+import { Canceller } from './canceller.js';
 import { ClaimBook } from './claim-book.js';
 import { Claimer } from './claimer.js';
 import { CompletionBatcher } from './completion-batcher.js';
+import { Deadline } from './deadline.js';
 import { type AttemptResult, type Executor, RELEASED } from './executor.js';
 import { Heartbeat } from './heartbeat.js';
 import { Lingering } from './lingering.js';
@@ -50,6 +51,7 @@ export class WorkerRuntime {
   private readonly states: AttemptStateWriter;
   private readonly claimer: Claimer;
   private readonly listener: WakeListener;
+  private readonly canceller: Canceller;
   private readonly heartbeat: Heartbeat;
   private readonly attempts = new Set<Attempt>();
   private readonly lingering: Lingering;
@@ -97,12 +99,16 @@ export class WorkerRuntime {
       handBack: (job) => this.finish(job, RELEASED),
     });
     const queues = new Set(options.queues.map(({ name }) => name));
+    this.canceller = new Canceller(this.port, database.schema, {
+      attempts: () => this.attempts,
+      isListening: () => this.listener.isWorking,
+    });
     this.listener = new WakeListener(
       database,
       (queue) => {
         if (queue === undefined || queues.has(queue)) this.claimer.wake();
       },
-      (jobId, runLease) => this.cancelAttempt(jobId, runLease),
+      (jobId, runLease) => this.canceller.cancel(jobId, runLease),
     );
   }
 
@@ -123,6 +129,7 @@ export class WorkerRuntime {
     this.batcher.start();
     this.states.start();
     this.listener.start();
+    this.canceller.start();
     this.claimer.start();
     const queues = this.options.queues.map(({ name, maxWorkers }) => `${name} (${maxWorkers})`).join(', ');
     this.logger.log(`working on ${queues} as instance ${this.id}`);
@@ -157,6 +164,7 @@ export class WorkerRuntime {
       this.client.close(),
       this.batcher.stop(),
       this.states.stop(),
+      this.canceller.stop(),
       this.heartbeat.stop(),
     ]);
     const lost = this.batcher.pending;
@@ -237,13 +245,6 @@ export class WorkerRuntime {
     if (state.isDirty) await state.flush().catch(() => undefined);
     state.close();
     this.batcher.settle({ job, ...this.executor.timedOut(attempt, error) });
-  }
-
-  private cancelAttempt(jobId: string, runLease: number): void {
-    for (const attempt of this.attempts) {
-      if (attempt.job.jobId === jobId && attempt.job.runLease === runLease)
-        attempt.abort(new CancelledAbort());
-    }
   }
 
   private async waitForHandlers(): Promise<void> {

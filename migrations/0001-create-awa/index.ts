@@ -8,6 +8,7 @@ import { cancelUniqueJob } from './functions/cancel-unique-job.js';
 import { claimJobs } from './functions/claim-jobs.js';
 import { claimWindow } from './functions/claim-window.js';
 import { closeAttempts } from './functions/close-attempts.js';
+import { closedAttempts } from './functions/closed-attempts.js';
 import { counting } from './functions/counting.js';
 import { deadLetters } from './functions/dead-letters.js';
 import { enqueueJobs } from './functions/enqueue-jobs.js';
@@ -40,6 +41,7 @@ const objects = ({ ident, channel, lockKey }: SchemaName): string[] => [
   ...claimJobs(ident),
   ...attemptState(ident),
   ...closeAttempts(ident, channel),
+  ...closedAttempts(ident),
   ...promoteDeferred(ident, channel),
   ...queueAdmin(ident, channel),
   ...rescue(ident),
@@ -140,6 +142,7 @@ export const createAwa: SchemaVersion = {
       'end_attempt_states(bigint[], int[])',
       'payload_now(jsonb, text, bigint, int)',
       `fold_attempt_state(jsonb, ${ident}.attempt_state)`,
+      'closed_attempts(int[], bigint[], smallint[])',
       'require_read_committed()',
       'lock_open_items(int[], bigint[], smallint[], bigint[], int[])',
       'expire_unique_keys(int)',
