@@ -6,9 +6,6 @@ export interface ThreadSetup {
   readonly config: object;
   /** The password is a function of the process: ask for it. */
   readonly asksForPassword: boolean;
-  /** SQL for a new connection; the second may fail. */
-  readonly sessionSettings: string;
-  readonly sendTimeout: string;
   /** SQL of a heartbeat, with the instance as its parameter. */
   readonly statement: string;
   readonly instanceId: string;

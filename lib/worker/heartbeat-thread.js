@@ -16,6 +16,13 @@ const FIRST_BACKOFF_MS = 250;
 /** A connection that takes longer to answer is given up, in milliseconds. */
 const ANSWER_TIMEOUT_MS = 10_000;
 
+/** What a role or database may have set for requests of its application, and what would keep a heartbeat from being written. */
+const SESSION_SETTINGS = `SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
+  SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0`;
+
+/** The server gives up, in milliseconds, on sending to a process that is gone without a word. */
+const SEND_TIMEOUT = 'SET tcp_user_timeout = 10000';
+
 const setup = /** @type {ThreadSetup} */ (workerData);
 const loopTicks = new Int32Array(setup.ticks);
 
@@ -53,22 +60,52 @@ async function connect() {
     ...setup.config,
     // A function cannot come along: the process is asked for each password.
     ...(setup.asksForPassword ? { password: askForPassword } : {}),
-    application_name: 'awa heartbeat',
     connectionTimeoutMillis: ANSWER_TIMEOUT_MS,
     query_timeout: ANSWER_TIMEOUT_MS,
     keepAlive: true,
+  });
+  // What stands in a connection string would go before an option.
+  Object.assign(connectionOf(fresh).connectionParameters, {
+    application_name: 'awa heartbeat',
+    statement_timeout: false,
+    lock_timeout: false,
   });
   // Whoever uses it next hears of it.
   fresh.on('error', () => undefined);
   try {
     await fresh.connect();
-    await fresh.query(setup.sessionSettings);
-    await fresh.query(setup.sendTimeout).catch(() => undefined);
+    if (await ownsSession(fresh)) {
+      await fresh.query(SESSION_SETTINGS);
+      // Not every platform has it.
+      await fresh.query(SEND_TIMEOUT).catch(() => undefined);
+    }
     return fresh;
   } catch (error) {
     drop(fresh);
     throw error;
   }
+}
+
+/**
+ * Whether the connection has a session of its own. A pooler's has not: what is set there would be somebody else's next. It
+ * shows by the process id of the handshake, which a pooler has to invent.
+ *
+ * @param {Client} fresh
+ */
+async function ownsSession(fresh) {
+  const { rows } = await fresh.query('SELECT pg_catalog.pg_backend_pid() AS pid');
+  return rows[0]?.pid === connectionOf(fresh).processID;
+}
+
+/**
+ * Of a client, what is not in its types.
+ *
+ * @param {Client} of
+ */
+function connectionOf(of) {
+  return /** @type {{ connectionParameters: object, processID: number | null, connection: { stream: { destroy(): void } } }} */ (
+    /** @type {unknown} */ (of)
+  );
 }
 
 /** @returns {Promise<string>} */
@@ -81,7 +118,7 @@ function askForPassword() {
 
 /** @param {Client} broken */
 function drop(broken) {
-  broken.connection.stream.destroy();
+  connectionOf(broken).connection.stream.destroy();
   if (client === broken) client = undefined;
 }
 

@@ -1,5 +1,4 @@
 import { Logger } from '@nestjs/common';
-import { SEND_TIMEOUT, SESSION_SETTINGS } from '../storage/connection/managed-client.js';
 import { heartbeat, heartbeatStatement } from '../storage/operations/instances.js';
 import type { SchemaName } from '../storage/schema-name.js';
 import type { SqlPort } from '../storage/sql-port.js';
@@ -151,8 +150,6 @@ export class Heartbeat {
         {
           config: this.config.config,
           asksForPassword: this.config.password !== undefined,
-          sessionSettings: SESSION_SETTINGS,
-          sendTimeout: SEND_TIMEOUT,
           statement: heartbeatStatement(schema).text,
           instanceId: this.instanceId,
           intervalMs,

@@ -1,4 +1,6 @@
+import { Logger, type LoggerService } from '@nestjs/common';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { DeadlinesTask } from '../../lib/maintenance/deadlines.task.js';
 import type { ClaimedJob } from '../../lib/storage/operations/claim-jobs.js';
 import { completeAttempts } from '../../lib/storage/operations/close-attempts.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
@@ -88,6 +90,27 @@ describe('attempts over their time', () => {
     const jobs = await claimKinds('plain');
     expect(await settle()).toEqual({ attempts: 0, refused: [] });
     expect(await completeAttempts(port, SCHEMA, jobs)).toEqual([]);
+  });
+
+  it('are ended by a task, which tells of one that cannot be ended once', async () => {
+    const logs: string[] = [];
+    const write = (message: unknown) => logs.push(String(message));
+    Logger.overrideLogger({ log: write, warn: write, error: write } satisfies LoggerService);
+    const [damaged, other] = (await claimKinds('plain', 'plain')) as [ClaimedJob, ClaimedJob];
+    await database.query(`UPDATE awa.ready_entries SET payload = '{"errors": 7}' WHERE job_id = $1`, [
+      damaged.jobId,
+    ]);
+    const task = new DeadlinesTask(port, SCHEMA, { contactMs: HOURS }, GRACE);
+    await task.run();
+    await task.run();
+    Logger.overrideLogger(false);
+    expect(await stateOf(other)).toBe('retryable');
+    expect(logs).toEqual([
+      'ended 1 attempt(s) that were over their time',
+      expect.stringContaining(`job ${damaged.jobId}: `),
+    ]);
+    // Not in the way of the next test.
+    await database.query('DELETE FROM awa.runtime_instances WHERE instance_id = $1', [worker]);
   });
 
   it('are ended page by page, past those that cannot be and those that somebody else has locked', async () => {

@@ -92,6 +92,23 @@ describe('the heartbeat of a process', () => {
     expect(running.contactMs).toBeLessThan(60_000);
   });
 
+  it('does not care for what is set for the connections of the application', async () => {
+    const owner = await database.ownerClient();
+    const { rows } = await owner.query<{ name: string }>('SELECT quote_ident(current_database()) AS name');
+    await owner.query(`ALTER DATABASE ${rows[0]?.name} SET default_transaction_read_only = on`);
+    try {
+      // The other connection cannot either.
+      const port = new PgAdapter(await database.client());
+      const connectionString = `${database.url}?application_name=web&statement_timeout=1`;
+      start({ port, clientConfig: { connectionString } });
+      await thread();
+      await beats(3);
+    } finally {
+      await owner.query(`ALTER DATABASE ${rows[0]?.name} RESET default_transaction_read_only`);
+    }
+    expect(logs).toEqual([]);
+  });
+
   it('goes on over the end of its connection', async () => {
     start();
     const first = await thread();

@@ -18,11 +18,11 @@ export interface ManagedClientOptions {
  * What a role or database may have set for requests of its application must not reach work that has its own limits: a
  * time-out would cut off a rescue each time, and under another isolation level nothing could be claimed.
  */
-export const SESSION_SETTINGS = `SET default_transaction_isolation = 'read committed'; SET statement_timeout = 0; SET lock_timeout = 0;
+const SESSION_SETTINGS = `SET default_transaction_isolation = 'read committed'; SET statement_timeout = 0; SET lock_timeout = 0;
   SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0; SET default_transaction_read_only = off`;
 
 /** The server gives up, in milliseconds, on sending to a process that does not read: it may hold a lock meanwhile. */
-export const SEND_TIMEOUT = `SET tcp_user_timeout = 10000`;
+const SEND_TIMEOUT = `SET tcp_user_timeout = 10000`;
 
 /** How long a close waits for the server's goodbye, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
