@@ -9,7 +9,7 @@ import type { StoredDeadLetter } from '../storage/operations/dead-letters.js';
 export interface DeadLetter extends JobSnapshot {
   /**
    * Why it is one: `terminal_error` (the handler said `fail()`), `max_attempts_exhausted`, `invalid_args`, `worker_lost` (its
-   * last attempt's process died), or what an operator wrote who moved it.
+   * last attempt's process died), `timed_out` (its last attempt took too long), or what an operator wrote who moved it.
    */
   readonly reason: string;
   /** Since when. */

@@ -7,6 +7,7 @@ export { InvalidJobArgsError } from './invalid-job-args.error.js';
 export type { JobArgsIssue } from './invalid-job-args.error.js';
 export { InvalidOptionsError } from './invalid-options.error.js';
 export { JobArgsTooLargeError } from './job-args-too-large.error.js';
+export { JobTimeoutError } from './job-timeout.error.js';
 export { NotStartedError } from './not-started.error.js';
 export { SchemaMismatchError } from './schema-mismatch.error.js';
 export { StaleAttemptError } from './stale-attempt.error.js';

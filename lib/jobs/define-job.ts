@@ -7,6 +7,7 @@ import {
   priorityProblems,
   show,
   tagsProblems,
+  timeoutProblems,
   unknownKeyProblems,
 } from './job-options.rules.js';
 import { DEFAULT_MAX_ATTEMPTS, DEFAULT_PRIORITY, DEFAULT_QUEUE } from './job.constants.js';
@@ -30,6 +31,12 @@ export interface JobOptions {
   readonly priority?: JobPriority;
   /** When a failed attempt is tried again. Default: 2, 4, 8 … seconds, up to 25 % more, at most 24 hours. */
   readonly retry?: RetryPolicy;
+  /**
+   * How long an attempt may take, in milliseconds, up to 24 days; 0: for ever, whatever its queue says. Then its `signal` is
+   * aborted with a `JobTimeoutError`, and a second later the attempt has failed, whether or not the handler has returned.
+   * Default: what its queue says.
+   */
+  readonly timeout?: number;
   /** Tags that each of its jobs carries: at most 20, each of 1 to 200 characters. */
   readonly tags?: readonly string[];
   /** What makes its jobs unique. Default: nothing, each enqueue makes a job. */
@@ -59,6 +66,7 @@ const KNOWN_OPTIONS: readonly string[] = [
   'retry',
   'schema',
   'tags',
+  'timeout',
   'unique',
 ];
 
@@ -104,6 +112,7 @@ export function defineJob(
     retry,
     schema,
     tags = [],
+    timeout,
     unique,
   } = options;
   const problems = [
@@ -115,6 +124,7 @@ export function defineJob(
     ...(retry === undefined ? [] : retryProblems(retry)),
     ...(schema === undefined ? [] : schemaProblems(schema)),
     ...tagsProblems(tags),
+    ...(timeout === undefined ? [] : timeoutProblems('timeout', timeout)),
     ...(unique === undefined ? [] : uniqueProblems(unique)),
   ];
   if (problems.length > 0) throw new InvalidOptionsError(`defineJob(${show(kind)})`, problems);
@@ -126,6 +136,7 @@ export function defineJob(
     retry: typeof retry === 'object' ? Object.freeze({ ...retry }) : retry,
     schema,
     tags: Object.freeze([...new Set(tags)]),
+    timeout,
     unique: unique === undefined ? undefined : frozenUnique(unique),
   });
 }

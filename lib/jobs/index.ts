@@ -17,6 +17,7 @@ export {
   MAX_NAME_LENGTH,
   MAX_PROGRESS_MESSAGE_LENGTH,
   MAX_TAGS,
+  MAX_TIMEOUT_MS,
 } from './job.constants.js';
 export type { JsonSafe, JsonValue, NotJson } from './json.js';
 export { cancel, complete, fail, isJobOutcome, JobOutcome, retryAfter, snooze } from './outcomes.js';

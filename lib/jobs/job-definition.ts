@@ -31,6 +31,8 @@ export interface JobDefinition<Input = unknown, Output = unknown, Kind extends s
   readonly retry: RetryPolicy | undefined;
   /** Checks the arguments at enqueue and again before work; undefined for unchecked arguments. */
   readonly schema: StandardSchemaV1<Input, Output> | undefined;
+  /** How long an attempt may take, in milliseconds; 0: for ever; undefined: what its queue says. */
+  readonly timeout: number | undefined;
   /** Tags that each of its jobs carries. */
   readonly tags: readonly string[];
   /** What makes its jobs unique unless an enqueue says otherwise; undefined: nothing does. */

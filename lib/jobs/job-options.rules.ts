@@ -1,4 +1,10 @@
-import { MAX_ATTEMPTS_LIMIT, MAX_DELAY_MS, MAX_NAME_LENGTH, MAX_TAGS } from './job.constants.js';
+import {
+  MAX_ATTEMPTS_LIMIT,
+  MAX_DELAY_MS,
+  MAX_NAME_LENGTH,
+  MAX_TAGS,
+  MAX_TIMEOUT_MS,
+} from './job.constants.js';
 
 // Rules shared by defineJob() and by the options of one enqueue. Each returns the problems it found as
 // sentences, so that the caller can report all of them at once.
@@ -45,6 +51,15 @@ export function delayProblems(label: string, value: unknown): string[] {
   return typeof value === 'number' && value >= 0 && value <= MAX_DELAY_MS
     ? []
     : [`${label} must be a number of milliseconds from 0 to ${MAX_DELAY_MS} (ten years), not ${show(value)}`];
+}
+
+/** What is wrong with the time-out of an attempt. */
+export function timeoutProblems(label: string, value: unknown): string[] {
+  return isIntegerBetween(value, 0, MAX_TIMEOUT_MS)
+    ? []
+    : [
+        `${label} must be a whole number of milliseconds from 0 (none) to ${MAX_TIMEOUT_MS} (24 days), not ${show(value)}`,
+      ];
 }
 
 /** Names the keys of an options object that mean nothing: most often a typing error. */

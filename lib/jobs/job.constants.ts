@@ -19,6 +19,9 @@ export const MAX_TAGS = 20;
 /** Longest delay of a job, retry or snooze, in milliseconds: ten years. @publicApi */
 export const MAX_DELAY_MS = 10 * 365 * 24 * 60 * 60 * 1000;
 
+/** Longest time-out of an attempt, in milliseconds: 24 days, about what a timer of Node takes. @publicApi */
+export const MAX_TIMEOUT_MS = 24 * 24 * 60 * 60 * 1000;
+
 /** Largest checkpoint of an attempt as UTF-8 JSON, in bytes: 64 KiB. @publicApi */
 export const MAX_CHECKPOINT_BYTES = 64 * 1024;
 

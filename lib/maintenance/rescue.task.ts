@@ -3,6 +3,7 @@ import { rescueAttempts } from '../storage/operations/instances.js';
 import type { SchemaName } from '../storage/schema-name.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import type { MaintenanceTask } from './maintenance-task.interface.js';
+import { RefusalLog } from './refusal-log.js';
 
 /** Claims taken over with one statement. */
 const BATCH = 100;
@@ -18,21 +19,24 @@ export interface RescueObserver {
 export class RescueTask implements MaintenanceTask {
   readonly name = 'rescue';
   private readonly logger = new Logger('Awa rescue');
+  private readonly refusals = new RefusalLog(this.logger, 'cannot be taken over');
 
   constructor(
     private readonly port: SqlPort,
     private readonly schema: SchemaName,
     readonly intervalMs: number,
     private readonly observer: RescueObserver,
+    /** Jobs are due again. */
+    private readonly onRescued: () => void = () => undefined,
   ) {}
 
   async run(): Promise<void> {
-    // Until nothing is left: a statement takes a few claims, and those may hold one attempt each.
-    let rescued: number;
-    do {
-      const { instanceId, contactMs } = this.observer;
-      rescued = await rescueAttempts(this.port, this.schema, instanceId, contactMs, BATCH);
-      if (rescued > 0) this.logger.warn(`took over ${rescued} attempt(s) of processes that are gone`);
-    } while (rescued > 0);
+    const { instanceId, contactMs } = this.observer;
+    const rescued = await rescueAttempts(this.port, this.schema, instanceId, contactMs, BATCH, (what) =>
+      this.refusals.add(what),
+    );
+    if (rescued === 0) return;
+    this.logger.warn(`took over ${rescued} attempt(s) of processes that are gone`);
+    this.onRescued();
   }
 }

@@ -26,6 +26,11 @@ export interface QueueOptions {
    * it is, which for a new queue is `false`.
    */
   readonly deadLetter?: boolean | { readonly retention?: number };
+  /**
+   * How long an attempt of its jobs may take, in milliseconds, up to 24 days; 0: for ever, which is the default. `timeout` of a
+   * job's definition goes before it. It holds for the attempts of this process.
+   */
+  readonly timeout?: number;
 }
 
 /** Settings of the worker of a process; all times in milliseconds. @publicApi */
@@ -38,6 +43,11 @@ export interface WorkerOptions {
   readonly heartbeatIntervalMs?: number;
   /** Without a heartbeat for this long, others take over its attempts. At least three intervals. Default three intervals. */
   readonly heartbeatStaleMs?: number;
+  /**
+   * Heartbeats come from a thread, and so go on while a handler blocks the event loop. After so many milliseconds of that they
+   * end: a process that hangs loses its jobs to others, `heartbeatStaleMs` later. 1,000 to 3,600,000. Default 60,000.
+   */
+  readonly maxBlockedLoopMs?: number;
   /** How long a shutdown waits for handlers before it aborts them and hands their jobs back; 0 to 3,600,000. Default 20,000. */
   readonly shutdownTimeoutMs?: number;
 }

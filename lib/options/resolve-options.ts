@@ -1,7 +1,7 @@
 import { DataSource } from 'typeorm';
 import { InvalidOptionsError } from '../errors/index.js';
 import { DEFAULT_MAX_ARGS_BYTES, DEFAULT_QUEUE, type JobDefinition } from '../jobs/index.js';
-import { nameProblems, show, unknownKeyProblems } from '../jobs/job-options.rules.js';
+import { nameProblems, show, timeoutProblems, unknownKeyProblems } from '../jobs/job-options.rules.js';
 import type { QueueRegistration } from '../storage/operations/queues.js';
 import { type SchemaName, schemaName } from '../storage/schema-name.js';
 import type {
@@ -13,10 +13,16 @@ import type {
 
 /** Worker settings with every default filled in. */
 export interface ResolvedWorkerOptions {
-  readonly queues: readonly { readonly name: string; readonly maxWorkers: number }[];
+  readonly queues: readonly {
+    readonly name: string;
+    readonly maxWorkers: number;
+    /** 0: none. */
+    readonly timeoutMs: number;
+  }[];
   readonly pollIntervalMs: number;
   readonly heartbeatIntervalMs: number;
   readonly heartbeatStaleMs: number;
+  readonly maxBlockedLoopMs: number;
   readonly shutdownTimeoutMs: number;
 }
 
@@ -57,6 +63,7 @@ const QUEUE_KEYS = Object.keys({
   aging: true,
   shards: true,
   deadLetter: true,
+  timeout: true,
 } satisfies Record<keyof QueueOptions, true>);
 
 const WORKER_KEYS = Object.keys({
@@ -64,6 +71,7 @@ const WORKER_KEYS = Object.keys({
   pollIntervalMs: true,
   heartbeatIntervalMs: true,
   heartbeatStaleMs: true,
+  maxBlockedLoopMs: true,
   shutdownTimeoutMs: true,
 } satisfies Record<keyof WorkerOptions, true>);
 
@@ -228,6 +236,13 @@ class Checker {
       pollIntervalMs: this.integer('worker.pollIntervalMs', settings.pollIntervalMs, 200, 10, 60_000),
       heartbeatIntervalMs: interval,
       heartbeatStaleMs: stale,
+      maxBlockedLoopMs: this.integer(
+        'worker.maxBlockedLoopMs',
+        settings.maxBlockedLoopMs,
+        60_000,
+        1_000,
+        3_600_000,
+      ),
       shutdownTimeoutMs: this.integer(
         'worker.shutdownTimeoutMs',
         settings.shutdownTimeoutMs,
@@ -238,16 +253,22 @@ class Checker {
     };
   }
 
-  private queue(name: string, settings: QueueOptions): { name: string; maxWorkers: number } {
+  private queue(
+    name: string,
+    settings: QueueOptions,
+  ): { name: string; maxWorkers: number; timeoutMs: number } {
     this.problems.push(...nameProblems(`queue ${JSON.stringify(name)}`, name));
     if (!isObject(settings)) {
       this.problems.push(`queues.${name} must be an object, not ${show(settings)}`);
-      return { name, maxWorkers: 1 };
+      return { name, maxWorkers: 1, timeoutMs: 0 };
     }
     this.problems.push(...unknownKeyProblems(`queues.${name}`, settings, QUEUE_KEYS));
+    const { timeout = 0 } = settings;
+    this.problems.push(...timeoutProblems(`queues.${name}.timeout`, timeout));
     return {
       name,
       maxWorkers: this.integer(`queues.${name}.maxWorkers`, settings.maxWorkers, 50, 1, 10_000),
+      timeoutMs: timeout,
     };
   }
 

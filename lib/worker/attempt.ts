@@ -1,3 +1,4 @@
+import { JobTimeoutError } from '../errors/index.js';
 import type { JobContext } from '../jobs/index.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import { AttemptState, type AttemptStateSink } from './attempt-state.js';
@@ -52,6 +53,12 @@ export class Attempt {
 
   get isShuttingDown(): boolean {
     return this.controller.signal.reason instanceof ShutdownAbort;
+  }
+
+  /** Set when its signal was aborted because its time was over. */
+  get timeoutError(): JobTimeoutError | undefined {
+    const { reason } = this.controller.signal as { readonly reason: unknown };
+    return reason instanceof JobTimeoutError ? reason : undefined;
   }
 
   abort(reason: Error): void {

@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
 import type { DiscoveredHandler } from '../discovery/discovered-handler.js';
 import type { HandlerRegistry } from '../discovery/handler.registry.js';
-import { InvalidJobArgsError } from '../errors/index.js';
+import { InvalidJobArgsError, JobTimeoutError } from '../errors/index.js';
 import {
   describeError,
   isJobOutcome,
@@ -48,12 +48,24 @@ export class Executor {
         return { outcome: 'invalid', error: describeError(error.cause), delayMs: undefined };
       if (isJobOutcome(error)) return fromOutcome(error);
       if (attempt.isShuttingDown) return RELEASED;
+      if (attempt.timeoutError !== undefined)
+        return this.timedOut(attempt, withCause(attempt.timeoutError, error));
       return {
         outcome: 'error',
         error: describeError(error),
         delayMs: retryDelayMs(handler.definition.retry, claimed.attempt, error),
       };
     }
+  }
+
+  /** What becomes of an attempt that is over its time. */
+  timedOut({ job }: Attempt, error: JobTimeoutError): Omit<Settlement, 'job'> {
+    const retry = this.registry.get(job.kind)?.definition.retry;
+    return {
+      outcome: 'timed_out',
+      error: describeError(error),
+      delayMs: retryDelayMs(retry, job.attempt, error),
+    };
   }
 
   private async prepare(claimed: ClaimedJob, { definition }: DiscoveredHandler): Promise<Job> {
@@ -91,6 +103,11 @@ export const RELEASED: AttemptResult = Object.freeze({
   error: undefined,
   delayMs: undefined,
 });
+
+/** Whatever a handler threw after its time was over, that is why it failed. */
+function withCause(timeout: JobTimeoutError, thrown: unknown): JobTimeoutError {
+  return thrown === timeout ? timeout : new JobTimeoutError(timeout.timeoutMs, { cause: thrown });
+}
 
 /** Tells arguments that do not fit the definition from an error of the handler. */
 class UnusableArgs extends Error {

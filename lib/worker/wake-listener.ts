@@ -13,6 +13,7 @@ const PROBE_INTERVAL_MS = 30_000;
 export class WakeListener {
   private readonly loop = new SupervisedLoop('listener', () => this.probe());
   private readonly client: ManagedClient;
+  private hears = false;
 
   constructor(
     private readonly database: Database,
@@ -25,8 +26,16 @@ export class WakeListener {
       config: database.clientConfig,
       applicationName: 'awa listener',
       onConnect: (client) => this.listen(client),
-      onDisconnect: () => this.loop.wake(),
+      onDisconnect: () => {
+        this.hears = false;
+        this.loop.wake();
+      },
     });
+  }
+
+  /** Whether notifications come, as far as is known; while they do not, everything has to be looked for. */
+  get isWorking(): boolean {
+    return this.hears;
   }
 
   start(): void {
@@ -46,6 +55,7 @@ export class WakeListener {
       this.onCancel(jobId, Number(runLease));
     });
     await client.query(`LISTEN ${channel}; LISTEN ${channel}_cancel`);
+    this.hears = true;
     this.onWake();
   }
 

@@ -2,22 +2,27 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Logger } from '@nestjs/common';
 import { adoptForeignCluster } from '../migrate/adopt-cluster.js';
+import { JobTimeoutError } from '../errors/index.js';
 import type { ResolvedWorkerOptions } from '../options/resolve-options.js';
 import type { Database } from '../storage/connection/database.js';
 import { ManagedClient } from '../storage/connection/managed-client.js';
 import { PipelinedPort } from '../storage/connection/pipelined-port.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
-import { deregisterInstance, heartbeat, registerInstance } from '../storage/operations/instances.js';
+import { deregisterInstance, registerInstance } from '../storage/operations/instances.js';
 import { VERSION } from '../version.js';
 import { AttemptStateWriter } from './attempt-state-writer.js';
-import { Attempt, CancelledAbort, ShutdownAbort } from './attempt.js';
+import { Attempt, ShutdownAbort } from './attempt.js';
+import { Canceller } from './canceller.js';
 import { ClaimBook } from './claim-book.js';
 import { Claimer } from './claimer.js';
 import { CompletionBatcher } from './completion-batcher.js';
+import { Deadline } from './deadline.js';
 import { type AttemptResult, type Executor, RELEASED } from './executor.js';
+import { Heartbeat } from './heartbeat.js';
+import { Lingering } from './lingering.js';
 import { QueueSlots } from './queue-slots.js';
 import { reportClosed } from './report-closed.js';
-import { SupervisedLoop } from './supervised-loop.js';
+import type { Timeouts } from './timeouts.js';
 import { WakeListener } from './wake-listener.js';
 
 /** A statement that takes longer has lost its connection; in milliseconds. */
@@ -46,13 +51,13 @@ export class WorkerRuntime {
   private readonly states: AttemptStateWriter;
   private readonly claimer: Claimer;
   private readonly listener: WakeListener;
-  private readonly heartbeats = new SupervisedLoop('heartbeat', () => this.beat());
+  private readonly canceller: Canceller;
+  private readonly heartbeat: Heartbeat;
   private readonly attempts = new Set<Attempt>();
+  private readonly lingering: Lingering;
+  /** Attempts that are over their time and on their way to the batcher. */
+  private readonly fencing = new Set<Promise<void>>();
   private id = '';
-  private isLeaving = false;
-  /** Since when contact with the server has been unbroken, in ms of the monotonic clock. */
-  private contactSince = Number.POSITIVE_INFINITY;
-  private lastBeatAt = Number.NEGATIVE_INFINITY;
   private onIdle: (() => void) | undefined;
   private isHurried = false;
 
@@ -60,6 +65,7 @@ export class WorkerRuntime {
     private readonly database: Database,
     private readonly options: ResolvedWorkerOptions,
     private readonly executor: Executor,
+    private readonly timeouts: Timeouts,
     /** Told in how many milliseconds a job of this process is due again. */
     private readonly onDeferred: (inMs: number) => void,
   ) {
@@ -70,7 +76,16 @@ export class WorkerRuntime {
       onConnect: async () => this.claimer.wake(),
     });
     this.port = new PipelinedPort(this.client, ANSWER_TIMEOUT_MS);
+    this.heartbeat = new Heartbeat({
+      port: this.port,
+      schema: database.schema,
+      clientConfig: database.clientConfig,
+      intervalMs: options.heartbeatIntervalMs,
+      maxBlockedLoopMs: options.maxBlockedLoopMs,
+      onLost: (instanceId) => this.startAnew(instanceId),
+    });
     this.slots = new QueueSlots(options.queues);
+    this.lingering = new Lingering(options.queues);
     this.batcher = new CompletionBatcher(this.port, database.schema, (job, state, settlement) => {
       this.book.close(job);
       reportClosed(job, state, settlement);
@@ -85,12 +100,16 @@ export class WorkerRuntime {
       handBack: (job) => this.finish(job, RELEASED),
     });
     const queues = new Set(options.queues.map(({ name }) => name));
+    this.canceller = new Canceller(this.port, database.schema, {
+      attempts: () => this.attempts,
+      isListening: () => this.listener.isWorking,
+    });
     this.listener = new WakeListener(
       database,
       (queue) => {
         if (queue === undefined || queues.has(queue)) this.claimer.wake();
       },
-      (jobId, runLease) => this.cancelAttempt(jobId, runLease),
+      (jobId, runLease) => this.canceller.cancel(jobId, runLease),
     );
   }
 
@@ -101,16 +120,17 @@ export class WorkerRuntime {
 
   /** For how long contact with the server has been unbroken, in milliseconds. */
   get contactMs(): number {
-    return Math.max(performance.now() - this.contactSince, 0);
+    return this.heartbeat.contactMs;
   }
 
   /** Registers this process and begins to work. @throws DatabaseUnavailableError when the database is not there. */
   async start(): Promise<void> {
     await this.register();
-    this.heartbeats.start();
+    this.heartbeat.start(this.id);
     this.batcher.start();
     this.states.start();
     this.listener.start();
+    this.canceller.start();
     this.claimer.start();
     const queues = this.options.queues.map(({ name, maxWorkers }) => `${name} (${maxWorkers})`).join(', ');
     this.logger.log(`working on ${queues} as instance ${this.id}`);
@@ -133,6 +153,10 @@ export class WorkerRuntime {
   async drain(): Promise<void> {
     await this.stopClaiming();
     await this.waitForHandlers();
+    await withTimeout(
+      Promise.all(this.fencing).then(() => undefined),
+      ABORT_GRACE_MS,
+    );
     await withTimeout(this.batcher.drained(), LAST_FLUSH_MS);
     await withTimeout(this.leave(), LEAVE_MS);
     // Whatever still waits for an answer is cut off.
@@ -141,7 +165,8 @@ export class WorkerRuntime {
       this.client.close(),
       this.batcher.stop(),
       this.states.stop(),
-      this.heartbeats.stop(),
+      this.canceller.stop(),
+      this.heartbeat.stop(),
     ]);
     const lost = this.batcher.pending;
     if (lost > 0) this.logger.error(`${lost} result(s) could not be stored: their jobs will run again`);
@@ -155,7 +180,7 @@ export class WorkerRuntime {
 
   /** Without its row, what the process may still hold is anybody's to take over. */
   private async leave(): Promise<void> {
-    this.isLeaving = true;
+    this.heartbeat.leave();
     if (this.id === '') return;
     await deregisterInstance(this.port, this.database.schema, this.id).catch(() => undefined);
   }
@@ -163,7 +188,12 @@ export class WorkerRuntime {
   private async runAttempt(job: ClaimedJob): Promise<void> {
     const attempt = new Attempt(job, this.states);
     this.attempts.add(attempt);
+    const deadline = this.watch(attempt);
     const result = await this.executor.run(attempt);
+    deadline?.end();
+    if (deadline?.state === 'fenced') this.freeSlot(job.queue);
+    else if (deadline?.state === 'forsaken') this.lingering.return(job.queue);
+    if (attempt.isAbandoned) return;
     // What it said last goes on with the job. A refusal is the result's to hear as well.
     if (result !== 'completed' && attempt.state.isDirty) await attempt.state.flush().catch(() => undefined);
     attempt.state.close();
@@ -176,15 +206,52 @@ export class WorkerRuntime {
   private finish(job: ClaimedJob, result: AttemptResult, mayHaveState = false): void {
     if (result === 'completed') this.batcher.complete(job, mayHaveState);
     else this.batcher.settle({ job, ...result });
-    this.slots.release(job.queue);
-    this.claimer.slotFreed(job.queue);
+    this.freeSlot(job.queue);
   }
 
-  private cancelAttempt(jobId: string, runLease: number): void {
-    for (const attempt of this.attempts) {
-      if (attempt.job.jobId === jobId && attempt.job.runLease === runLease)
-        attempt.abort(new CancelledAbort());
-    }
+  private freeSlot(queue: string): void {
+    this.slots.release(queue);
+    this.claimer.slotFreed(queue);
+  }
+
+  private watch(attempt: Attempt): Deadline | undefined {
+    const { job } = attempt;
+    const timeoutMs = this.timeouts.of(job);
+    if (timeoutMs === undefined) return undefined;
+    const error = new JobTimeoutError(timeoutMs);
+    return new Deadline(timeoutMs, {
+      onOverdue: () => attempt.abort(error),
+      onFence: () => void this.fence(attempt, error),
+      onForsake: () => {
+        this.lingering.forsake(job.queue);
+        this.freeSlot(job.queue);
+      },
+      lingerMs: () => this.lingering.lingerMs(job.queue),
+    });
+  }
+
+  /** The attempt is over, and its handler runs on, on its slot: what it returns does not count any more. */
+  private async fence(attempt: Attempt, error: JobTimeoutError): Promise<void> {
+    // Handed back meanwhile.
+    if (attempt.isAbandoned) return;
+    attempt.abandon();
+    this.attempts.delete(attempt);
+    const { job } = attempt;
+    this.logger.error(
+      `job ${job.jobId} (${job.kind}): its handler goes on after its time-out of ${error.timeoutMs} ms. It should end when its signal is aborted; until it does it keeps its slot, for a minute or longer`,
+    );
+    const settled = this.settleFenced(attempt, error);
+    this.fencing.add(settled);
+    await settled;
+    this.fencing.delete(settled);
+    if (this.attempts.size === 0) this.onIdle?.();
+  }
+
+  private async settleFenced(attempt: Attempt, error: JobTimeoutError): Promise<void> {
+    const { job, state } = attempt;
+    if (state.isDirty) await state.flush().catch(() => undefined);
+    state.close();
+    this.batcher.settle({ job, ...this.executor.timedOut(attempt, error) });
   }
 
   private async waitForHandlers(): Promise<void> {
@@ -220,34 +287,22 @@ export class WorkerRuntime {
       version: VERSION,
       queues: this.options.queues.map(({ name }) => name),
       staleAfterMs: this.options.heartbeatStaleMs,
+      timeouts: this.timeouts.toRegister(),
     });
     this.id = instanceId;
   }
 
   /** Declared lost (this process was stopped or cut off for long): what it runs belongs to others, it starts anew. */
-  private async beat(): Promise<number> {
-    const { heartbeatIntervalMs } = this.options;
-    if (this.isLeaving) return heartbeatIntervalMs;
-    try {
-      if (!(await heartbeat(this.port, this.database.schema, this.id))) {
-        this.logger.error(
-          `instance ${this.id} was declared lost: aborting ${this.attempts.size} job(s), registering anew`,
-        );
-        for (const attempt of this.attempts)
-          attempt.abort(new Error('This worker was declared lost: the job was taken over.'));
-        // Struck off: it may also be that the database was restored under this process.
-        await adoptForeignCluster(this.database, this.port);
-        await this.register();
-      }
-    } catch (error) {
-      this.contactSince = Number.POSITIVE_INFINITY;
-      throw error;
-    }
-    // A beat that came late says that there was a time in which others may not have come through either.
-    const now = performance.now();
-    if (this.contactSince > now || now - this.lastBeatAt > 2 * heartbeatIntervalMs) this.contactSince = now;
-    this.lastBeatAt = now;
-    return heartbeatIntervalMs;
+  private async startAnew(lostId: string): Promise<string> {
+    this.logger.error(
+      `instance ${lostId} was declared lost: aborting ${this.attempts.size} job(s), registering anew`,
+    );
+    for (const attempt of this.attempts)
+      attempt.abort(new Error('This worker was declared lost: the job was taken over.'));
+    // Struck off: it may also be that the database was restored under this process.
+    await adoptForeignCluster(this.database, this.port);
+    await this.register();
+    return this.id;
   }
 }
 

@@ -9,6 +9,7 @@ import { ModuleRef } from '@nestjs/core';
 import { HandlerRegistry } from '../discovery/handler.registry.js';
 import { JobHandlerExplorer } from '../discovery/job-handler.explorer.js';
 import { DeadLetterRetentionTask } from '../maintenance/dead-letter-retention.task.js';
+import { DeadlinesTask } from '../maintenance/deadlines.task.js';
 import { MaintenanceService } from '../maintenance/maintenance.service.js';
 import { PromotionTask } from '../maintenance/promotion.task.js';
 import { ringPolicies } from '../maintenance/ring-policies.js';
@@ -21,6 +22,7 @@ import type { Database } from '../storage/connection/database.js';
 import { ManagedClient } from '../storage/connection/managed-client.js';
 import { PipelinedPort } from '../storage/connection/pipelined-port.js';
 import { Executor } from './executor.js';
+import { Timeouts } from './timeouts.js';
 import { WorkerRuntime } from './worker-runtime.js';
 
 /** A statement of maintenance that takes longer has lost its connection; in milliseconds. */
@@ -75,19 +77,28 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
   private async start(worker: ResolvedWorkerOptions): Promise<void> {
     const { queueNames, jobs } = this.options;
     const registry = HandlerRegistry.build(this.explorer.explore(), queueNames, jobs);
-    const runtime = new WorkerRuntime(this.database, worker, new Executor(registry, this.moduleRef), (inMs) =>
-      promotion.expect(inMs),
+    const definitions = registry.kinds().flatMap((kind) => registry.get(kind)?.definition ?? []);
+    const runtime = new WorkerRuntime(
+      this.database,
+      worker,
+      new Executor(registry, this.moduleRef),
+      new Timeouts(worker.queues, definitions),
+      (inMs) => promotion.expect(inMs),
     );
     const { schema } = this.database;
     const port = this.openMaintenancePort();
     const promotion = new PromotionTask(port, schema, () => runtime.wake());
-    const rescue = new RescueTask(port, schema, worker.heartbeatIntervalMs, runtime);
+    // Looks twice an interval, so that a death is found within half of one after it can be told from a late heartbeat.
+    const rescue = new RescueTask(port, schema, worker.heartbeatIntervalMs / 2, runtime, () =>
+      promotion.expect(0),
+    );
+    const deadlines = new DeadlinesTask(port, schema, runtime);
     const rings = new RingsTask(port, schema, ringPolicies(this.options.retention));
     const uniqueKeys = new UniqueKeysTask(port, schema);
     const deadLetters = new DeadLetterRetentionTask(port, schema);
     this.runtime = runtime;
     await runtime.start();
-    this.maintenance.start([promotion, rescue, rings, uniqueKeys, deadLetters]);
+    this.maintenance.start([promotion, rescue, deadlines, rings, uniqueKeys, deadLetters]);
   }
 
   /** A connection of its own: a long promotion or a prune that waits for a lock holds up no claim and no heartbeat. */

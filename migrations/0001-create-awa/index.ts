@@ -8,6 +8,7 @@ import { cancelUniqueJob } from './functions/cancel-unique-job.js';
 import { claimJobs } from './functions/claim-jobs.js';
 import { claimWindow } from './functions/claim-window.js';
 import { closeAttempts } from './functions/close-attempts.js';
+import { closedAttempts } from './functions/closed-attempts.js';
 import { counting } from './functions/counting.js';
 import { deadLetters } from './functions/dead-letters.js';
 import { enqueueJobs } from './functions/enqueue-jobs.js';
@@ -19,6 +20,7 @@ import { listJobs, READER_PARAMETERS } from './functions/list-jobs.js';
 import { promoteDeferred } from './functions/promote-deferred.js';
 import { queueAdmin } from './functions/queue-admin.js';
 import { reading } from './functions/reading.js';
+import { rescue } from './functions/rescue.js';
 import { rings } from './functions/rings.js';
 import { roles } from './functions/roles.js';
 import { sharding } from './functions/sharding.js';
@@ -39,8 +41,10 @@ const objects = ({ ident, channel, lockKey }: SchemaName): string[] => [
   ...claimJobs(ident),
   ...attemptState(ident),
   ...closeAttempts(ident, channel),
+  ...closedAttempts(ident),
   ...promoteDeferred(ident, channel),
   ...queueAdmin(ident, channel),
+  ...rescue(ident),
   ...instances(ident),
   ...deadLetters(ident, channel),
   ...reading(ident),
@@ -110,12 +114,14 @@ export const createAwa: SchemaVersion = {
       'live_ready(bigint)',
       'ready_state(int, smallint, xid8, bigint, int)',
       'claim_of(int, xid8, bigint)',
-      'rescue_attempts(uuid, double precision, int)',
+      'rescue_attempts(uuid, double precision, int, int, bigint)',
       'drain_deferred(text, text, int)',
       'drain_ready(uuid, text, text, int)',
       'resume_queue(text)',
       'pause_queue(text, text, text)',
-      'take_over_attempts(uuid, int[], bigint[], text, text, int)',
+      'take_over_attempts(uuid, int[], bigint[], text, text, int, int, bigint)',
+      'settle_overdue(double precision, double precision, int, int, bigint)',
+      'settle_taken(int[], bigint[], smallint[], bigint[], int[], text, text[], double precision)',
       'heartbeat(uuid)',
       'register_queues(text[], int[], int[], int[], double precision[])',
       'promote_deferred(int, timestamptz)',
@@ -136,6 +142,7 @@ export const createAwa: SchemaVersion = {
       'end_attempt_states(bigint[], int[])',
       'payload_now(jsonb, text, bigint, int)',
       `fold_attempt_state(jsonb, ${ident}.attempt_state)`,
+      'closed_attempts(int[], bigint[], smallint[])',
       'require_read_committed()',
       'lock_open_items(int[], bigint[], smallint[], bigint[], int[])',
       'expire_unique_keys(int)',

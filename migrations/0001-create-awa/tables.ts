@@ -74,7 +74,7 @@ function controlPlane(s: string): string[] {
       ({ name }) => `INSERT INTO ${s}.ring_rotations (ring, generation, slot) VALUES ('${name}', 0, 0)`,
     ),
     // One row per living worker process: one whose row is gone holds nothing any more. Only heartbeat_at is updated, and no
-    // index knows it, so updates stay HOT.
+    // index knows it, so updates stay HOT. timeouts: {"kinds": {kind: ms}, "queues": {queue: ms}}, 0: none; NULL: none at all.
     `CREATE TABLE ${s}.runtime_instances (
       instance_id uuid PRIMARY KEY,
       hostname text NOT NULL,
@@ -83,7 +83,8 @@ function controlPlane(s: string): string[] {
       queues text[] NOT NULL,
       started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
       heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-      stale_after interval NOT NULL
+      stale_after interval NOT NULL,
+      timeouts jsonb
     ) WITH (fillfactor = 50)`,
     // The cluster whose transaction ids the rows carry. Another one's identifier, or more than one: the schema was restored.
     `CREATE TABLE ${s}.clusters (

@@ -25,7 +25,7 @@ it('lists every problem of the options at once, before anything connects', async
     schema: 'a-b',
     migrate: 'yes',
     connectRetryMs: -1,
-    queues: { ' email': { maxWorkers: 0 }, reports: { maxWorker: 3 }, images: null },
+    queues: { ' email': { maxWorkers: 0 }, reports: { maxWorker: 3, timeout: -1 }, images: null },
     worker: {
       queues: ['emails'],
       pollIntervalMs: 1,
@@ -46,7 +46,8 @@ it('lists every problem of the options at once, before anything connects', async
     'connectRetryMs must be a whole number from 0 to 86400000, not -1',
     'queue " email" must not begin or end with white space',
     'queues. email.maxWorkers must be a whole number from 1 to 10000, not 0',
-    'queues.reports has no option "maxWorker" (known: maxWorkers, aging, shards, deadLetter)',
+    'queues.reports has no option "maxWorker" (known: maxWorkers, aging, shards, deadLetter, timeout)',
+    'queues.reports.timeout must be a whole number of milliseconds from 0 (none) to 2073600000 (24 days), not -1',
     'queues.images must be an object, not null',
     expect.stringContaining('worker has no option "retries"'),
     expect.stringContaining(

@@ -99,6 +99,26 @@ describe('rescue', () => {
     expect(await states([first.jobId, second.jobId])).toEqual(['completed', 'retryable']);
   });
 
+  it('is not held up by attempts that cannot be ended: all others are taken, in however many claims', async () => {
+    const dead = await registerTestInstance(port);
+    const ids = await enqueue(40);
+    for (let left = true; left;) left = (await claim(dead, 4)).length > 0;
+    const damaged = [ids[0], ids[1], ids[4], ids[8], ids[9], ids[10], ids[11], ids[39]];
+    await database.query(`UPDATE awa.ready_entries SET payload = '{"errors": 7}' WHERE job_id = ANY ($1)`, [
+      damaged,
+    ]);
+    await silence(dead);
+    const refused: string[] = [];
+    const onRefused = (what: string) => refused.push(what);
+    // Pages smaller than the number of claims with a damaged row.
+    expect(await rescueAttempts(port, SCHEMA, observer, HOURS, 2, onRefused)).toBe(32);
+    expect(refused.map((what) => /^job (\d+): cannot get array length/.exec(what)?.[1])).toEqual(damaged);
+    const expected = ids.map((id) => (damaged.includes(id) ? 'running' : 'retryable'));
+    expect(await states(ids)).toEqual(expected);
+    await database.query('UPDATE awa.ready_entries SET payload = NULL WHERE job_id = ANY ($1)', [damaged]);
+    expect(await rescueAttempts(port, SCHEMA, observer, HOURS, 2)).toBe(8);
+  });
+
   it('shares the dead among rescuers without taking an attempt twice', async () => {
     const dead = await registerTestInstance(port);
     await enqueue(300);

@@ -84,7 +84,7 @@ export function useCompiledPrograms(directory: string): CompiledPrograms {
 async function compileFolder(folder: string, target: string): Promise<void> {
   const names = await readdir(join(REPOSITORY, folder), { recursive: true });
   await Promise.all(
-    names.filter((name) => name.endsWith('.ts')).map((name) => compile(join(folder, name), target)),
+    names.filter((name) => /\.[jt]s$/.test(name)).map((name) => compile(join(folder, name), target)),
   );
 }
 

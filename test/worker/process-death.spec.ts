@@ -154,7 +154,7 @@ describe('a worker process', () => {
     await until(
       async () => {
         const { rows } = await database.query(
-          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name IN ('awa worker', 'awa listener')`,
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name IN ('awa worker', 'awa listener', 'awa heartbeat')`,
         );
         return rows.length === 0;
       },

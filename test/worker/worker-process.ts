@@ -100,5 +100,5 @@ export class WorkerProcess {
 
 async function sourcesIn(directory: string): Promise<string[]> {
   const names = await readdir(join(ROOT, directory), { recursive: true });
-  return names.filter((name) => name.endsWith('.ts')).map((name) => join(directory, name));
+  return names.filter((name) => /\.[jt]s$/.test(name)).map((name) => join(directory, name));
 }

@@ -9,6 +9,9 @@ export const Held = defineJob<number>('held', { queue: 'work' });
 /** Kills its process. */
 export const Poison = defineJob<number>('poison', { queue: 'work', retry: { baseMs: 0 } });
 
+/** Blocks its process for so many milliseconds. */
+export const Blocking = defineJob<number>('blocking', { queue: 'work' });
+
 /** Saves a checkpoint, and kills its process. */
 export const Fatal = defineJob<number>('fatal', { queue: 'work' });
 
@@ -47,6 +50,16 @@ export class PoisonHandler {
   }
 }
 
+@JobHandler(Blocking)
+export class BlockingHandler {
+  async handle({ id, args }: Job<number>): Promise<void> {
+    await new Promise((resolve) => {
+      process.send?.({ type: 'started', jobId: id, aborted: false } satisfies WorkerMessage, resolve);
+    });
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, args);
+  }
+}
+
 @JobHandler(Fatal)
 export class FatalHandler {
   async handle(_: Job<number>, { setProgress, checkpoint }: JobContext): Promise<void> {
@@ -61,10 +74,10 @@ export class FatalHandler {
     AwaModule.forRoot({
       url: process.env['WORKER_DATABASE_URL'] ?? '',
       queues: { work: {} },
-      worker: { heartbeatIntervalMs: 300, heartbeatStaleMs: 1_200 },
+      worker: { heartbeatIntervalMs: 300, heartbeatStaleMs: 1_200, maxBlockedLoopMs: 4_000 },
     }),
   ],
-  providers: [HeldHandler, PoisonHandler, FatalHandler],
+  providers: [HeldHandler, PoisonHandler, BlockingHandler, FatalHandler],
 })
 export class AppModule {}
 

@@ -5,10 +5,11 @@ import { byteaText } from '../bytea-text.js';
 import type { ClaimedJob } from './claim-jobs.js';
 
 /**
- * How an attempt ended that did not succeed. `error` is retried while attempts are left; `failed` is not; `invalid` is
+ * How an attempt ended that did not succeed. `error` and `timed_out` are retried while attempts are left; `failed` is not; `invalid` is
  * failed without counting the attempt; `snoozed` and `released` give the attempt back, to a later time and to anybody at once.
  */
-export type AttemptOutcome = 'error' | 'failed' | 'invalid' | 'cancelled' | 'snoozed' | 'released';
+export type AttemptOutcome =
+  'error' | 'timed_out' | 'failed' | 'invalid' | 'cancelled' | 'snoozed' | 'released';
 
 /** One attempt to settle. */
 export interface Settlement {

@@ -1,6 +1,13 @@
 import type { SchemaName } from '../schema-name.js';
-import { type SqlPort, sqlStatement } from '../sql-port.js';
+import { type SqlPort, type SqlStatement, sqlStatement } from '../sql-port.js';
 import type { ClaimRef } from './claim-jobs.js';
+import { CLAIM_PAGE, type ClaimPage, walkClaims } from './claim-pages.js';
+
+/** Time-outs of attempts in milliseconds, by kind and by queue; a kind's goes before its queue's, and 0 is none. */
+export interface InstanceTimeouts {
+  readonly kinds: Readonly<Record<string, number>>;
+  readonly queues: Readonly<Record<string, number>>;
+}
 
 /** A worker process as others see it. */
 export interface RuntimeInstance {
@@ -11,13 +18,16 @@ export interface RuntimeInstance {
   readonly queues: readonly string[];
   /** Without a heartbeat for so many milliseconds it counts as dead. */
   readonly staleAfterMs: number;
+  /** After which of its attempts should have ended; undefined: it has no time-outs. */
+  readonly timeouts?: InstanceTimeouts | undefined;
 }
 
 const register = sqlStatement(
   'register_instance',
   (s) => `WITH r AS (
-    INSERT INTO ${s}.runtime_instances (instance_id, hostname, pid, version, queues, stale_after)
-    VALUES ($1::uuid, $2::text, $3::int, $4::text, $5::text[], $6::float8 * interval '1 millisecond') RETURNING 1
+    INSERT INTO ${s}.runtime_instances (instance_id, hostname, pid, version, queues, stale_after, timeouts)
+    VALUES ($1::uuid, $2::text, $3::int, $4::text, $5::text[], $6::float8 * interval '1 millisecond', $7::jsonb)
+    RETURNING 1
   ) SELECT count(*) FROM r`,
 );
 
@@ -27,17 +37,18 @@ const deregister = sqlStatement(
     `WITH d AS (DELETE FROM ${s}.runtime_instances WHERE instance_id = $1::uuid RETURNING 1) SELECT count(*) FROM d`,
 );
 
-const beat = sqlStatement('heartbeat', (s) => `SELECT ${s}.heartbeat($1::uuid) AS alive`);
+const beat = sqlStatement('heartbeat', (s) => `SELECT ${s}.heartbeat($1::uuid) AS "isAlive"`);
 
 const rescue = sqlStatement(
   'rescue_attempts',
-  (s) => `SELECT ${s}.rescue_attempts($1::uuid, $2::float8, $3::int) AS rescued`,
+  (s) =>
+    `SELECT ${CLAIM_PAGE} FROM ${s}.rescue_attempts($1::uuid, $2::float8, $3::int, $4::int, $5::bigint) p`,
 );
 
 const release = sqlStatement(
   'release_unknown_claims',
   (s) =>
-    `SELECT ${s}.take_over_attempts($1::uuid, $2::int[], $3::bigint[], 'released', NULL, 1000) AS released`,
+    `SELECT p.attempts AS released FROM ${s}.take_over_attempts($1::uuid, $2::int[], $3::bigint[], 'released', NULL, 1000) p`,
 );
 
 export async function registerInstance(
@@ -45,8 +56,16 @@ export async function registerInstance(
   schema: SchemaName,
   instance: RuntimeInstance,
 ): Promise<void> {
-  const { instanceId, hostname, pid, version, queues, staleAfterMs } = instance;
-  await port.query(register(schema), [instanceId, hostname, pid, version, [...queues], staleAfterMs]);
+  const { instanceId, hostname, pid, version, queues, staleAfterMs, timeouts } = instance;
+  await port.query(register(schema), [
+    instanceId,
+    hostname,
+    pid,
+    version,
+    [...queues],
+    staleAfterMs,
+    timeouts === undefined ? null : JSON.stringify(timeouts),
+  ]);
 }
 
 /** For an instance that holds nothing any more. */
@@ -58,10 +77,15 @@ export async function deregisterInstance(
   await port.query(deregister(schema), [instanceId]);
 }
 
+/** For a connection that is no port: takes the instance, answers a row with `isAlive`. */
+export function heartbeatStatement(schema: SchemaName): SqlStatement {
+  return beat(schema);
+}
+
 /** @returns false when the instance was declared lost: its attempts are somebody else's now. */
 export async function heartbeat(port: SqlPort, schema: SchemaName, instanceId: string): Promise<boolean> {
-  const [row] = await port.query<{ alive: boolean }>(beat(schema), [instanceId]);
-  return row?.alive ?? false;
+  const [row] = await port.query<{ isAlive: boolean }>(beat(schema), [instanceId]);
+  return row?.isAlive ?? false;
 }
 
 /**
@@ -69,7 +93,8 @@ export async function heartbeat(port: SqlPort, schema: SchemaName, instanceId: s
  *
  * @param self the instance that asks; it does not judge itself
  * @param contactMs for how long its contact with the server has been unbroken: longer silences are nobody's fault
- * @param limit claims to take over at most
+ * @param limit claims to take over with one statement
+ * @param onRefused told of each attempt that could not be taken: it stays open, and holds up no other
  * @returns how many attempts it took.
  */
 export async function rescueAttempts(
@@ -78,9 +103,13 @@ export async function rescueAttempts(
   self: string,
   contactMs: number,
   limit: number,
+  onRefused: (what: string) => void = () => undefined,
 ): Promise<number> {
-  const [row] = await port.query<{ rescued: number }>(rescue(schema), [self, contactMs, limit]);
-  return row?.rescued ?? 0;
+  const { attempts, refused } = await walkClaims(async (lane, seq) =>
+    port.query<ClaimPage>(rescue(schema), [self, contactMs, limit, lane, seq]),
+  );
+  refused.forEach(onRefused);
+  return attempts;
 }
 
 /**

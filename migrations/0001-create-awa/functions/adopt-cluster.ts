@@ -88,7 +88,8 @@ BEGIN
 
   DELETE FROM ${s}.runtime_instances;
   DELETE FROM ${s}.queue_claimer_leases;
-  attempts := ${s}.take_over_attempts(NULL, '{}', '{}', 'lost', 'the worker that ran this attempt is gone: the database was restored', NULL);
+  SELECT t.attempts INTO attempts FROM ${s}.take_over_attempts(
+    NULL, '{}', '{}', 'lost', 'the worker that ran this attempt is gone: the database was restored', NULL) t;
 
   -- Whoever is still at work has an id from the horizon on, and may yet enqueue with it.
   v_xid := pg_current_xact_id();

@@ -100,11 +100,12 @@ RETURNS TABLE (state text, dlq_reason text) LANGUAGE sql IMMUTABLE ROWS 1 AS $aw
       WHEN 'failed' THEN 'terminal_error'
       WHEN 'invalid' THEN 'invalid_args'
       WHEN 'lost' THEN 'worker_lost'
+      WHEN 'timed_out' THEN 'timed_out'
       ELSE 'max_attempts_exhausted'
     END
   END
   FROM (SELECT CASE
-    WHEN p_outcome IN ('error', 'lost') THEN CASE WHEN p_attempt < p_max_attempts THEN 'retryable' ELSE 'failed' END
+    WHEN p_outcome IN ('error', 'lost', 'timed_out') THEN CASE WHEN p_attempt < p_max_attempts THEN 'retryable' ELSE 'failed' END
     WHEN p_outcome IN ('failed', 'invalid') THEN 'failed'
     WHEN p_outcome IN ('cancelled', 'drained') THEN 'cancelled'
     WHEN p_outcome = 'snoozed' THEN 'scheduled'
@@ -130,7 +131,7 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $awa$
 $awa$`,
 
   /*
-   * Everything but success. Outcomes: error and lost (retried while attempts are left; lost: its process is gone), failed
+   * Everything but success. Outcomes: error, lost and timed_out (retried while attempts are left; lost: its process is gone), failed
    * (terminal), invalid (failed, the attempt does not count), cancelled, drained (cancelled before it ran: the attempt does not
    * count), snoozed and released (the attempt is given back; released work is available at once). A retry without a delay takes
    * retry_delay. What fails for good is a dead letter where its queue has them.

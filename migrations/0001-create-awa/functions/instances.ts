@@ -53,12 +53,16 @@ END $awa$`,
 
   /*
    * Ends open attempts: those of one instance, except in the claims it knows, or, without an instance, those whose instance is
-   * not registered. Claims are locked, except those that somebody is closing. What is retried is due at once: the time until
-   * the instance was missed was back-off enough. Reads the claim ring, which holds little more than what is open.
+   * not registered. Takes p_limit claims after the given one, in the order of their keys, and answers the last of them; none:
+   * that was all. Claims are locked, except those that somebody is closing. What is retried is due at once: the time until the
+   * instance was missed was back-off enough. Reads the claim ring, which holds little more than what is open.
    */
   `CREATE FUNCTION ${s}.take_over_attempts(p_instance_id uuid, p_known_lanes int[], p_known_seqs bigint[], p_outcome text,
-  p_error text, p_limit int) RETURNS int LANGUAGE plpgsql
+  p_error text, p_limit int, p_after_lane int DEFAULT 0, p_after_seq bigint DEFAULT 0,
+  OUT attempts int, OUT refused text[], OUT last_lane int, OUT last_seq bigint
+) LANGUAGE plpgsql
 ${OWN_NAMES} AS $awa$
+#variable_conflict use_column
 DECLARE
   v_open record;
 BEGIN
@@ -69,6 +73,7 @@ BEGIN
         THEN NOT EXISTS (SELECT FROM ${s}.runtime_instances i WHERE i.instance_id = c.instance_id)
         ELSE c.instance_id = p_instance_id
           AND (c.lane_id, c.claim_seq) NOT IN (SELECT * FROM unnest(p_known_lanes, p_known_seqs)) END
+      AND (c.lane_id, c.claim_seq) > (p_after_lane, p_after_seq)
       AND cardinality(c.job_ids) > (
         SELECT coalesce(sum(cardinality(x.items)), 0) FROM ${s}.lease_claim_closures x
         WHERE x.lane_id = c.lane_id AND x.claim_seq = c.claim_seq)
@@ -76,18 +81,25 @@ BEGIN
     LIMIT p_limit
     FOR UPDATE OF c SKIP LOCKED
   )
-  SELECT array_agg(h.lane_id) AS lane_ids, array_agg(h.claim_seq) AS claim_seqs, array_agg(i.item::smallint) AS items,
-    array_agg(i.job_id) AS job_ids, array_agg(i.run_lease) AS run_leases, count(*)::int AS attempts
+  SELECT array_agg(h.lane_id) AS lane_ids, array_agg(h.claim_seq) AS claim_seqs, array_agg(h.item) AS items,
+    array_agg(h.job_id) AS job_ids, array_agg(h.run_lease) AS run_leases, count(*)::int AS items_taken
   INTO v_open
-  FROM held h CROSS JOIN LATERAL unnest(h.job_ids, h.run_leases) WITH ORDINALITY AS i(job_id, run_lease, item);
+  FROM (
+    SELECT c.lane_id, c.claim_seq, i.item::smallint AS item, i.job_id, i.run_lease
+    FROM held c CROSS JOIN LATERAL unnest(c.job_ids, c.run_leases) WITH ORDINALITY AS i(job_id, run_lease, item)
+    ORDER BY c.lane_id, c.claim_seq, i.item
+  ) h;
 
-  IF v_open.attempts = 0 THEN
-    RETURN 0;
+  attempts := 0;
+  refused := '{}';
+  IF v_open.items_taken = 0 THEN
+    RETURN;
   END IF;
-  RETURN (SELECT count(*)::int FROM ${s}.settle_attempts(
+  SELECT t.settled, t.refused INTO attempts, refused FROM ${s}.settle_taken(
     v_open.lane_ids, v_open.claim_seqs, v_open.items, v_open.job_ids, v_open.run_leases,
-    array_fill(p_outcome, ARRAY[v_open.attempts]), array_fill(p_error, ARRAY[v_open.attempts]),
-    array_fill(0::double precision, ARRAY[v_open.attempts])));
+    p_outcome, array_fill(p_error, ARRAY[v_open.items_taken]), 0) t;
+  last_lane := v_open.lane_ids[v_open.items_taken];
+  last_seq := v_open.claim_seqs[v_open.items_taken];
 END $awa$`,
 
   /*
@@ -97,14 +109,19 @@ END $awa$`,
    * Nobody is judged by a time in which nobody could have reached the server: after a restart everybody gets a full promise
    * again, and the caller says for how long its own contact has been unbroken. Nor does anybody judge itself.
    */
-  `CREATE FUNCTION ${s}.rescue_attempts(p_self uuid, p_contact_ms double precision, p_limit int) RETURNS int LANGUAGE plpgsql
+  `CREATE FUNCTION ${s}.rescue_attempts(
+  p_self uuid, p_contact_ms double precision, p_limit int, p_after_lane int DEFAULT 0, p_after_seq bigint DEFAULT 0,
+  OUT attempts int, OUT refused text[], OUT last_lane int, OUT last_seq bigint
+) LANGUAGE plpgsql
 ${OWN_NAMES} AS $awa$
+#variable_conflict use_column
 BEGIN
   DELETE FROM ${s}.runtime_instances WHERE instance_id IN (
     SELECT i.instance_id FROM ${s}.runtime_instances i
     WHERE i.instance_id <> p_self AND i.stale_after < clock_timestamp() - greatest(
       i.heartbeat_at, pg_postmaster_start_time(), clock_timestamp() - p_contact_ms * interval '1 millisecond')
     ORDER BY i.instance_id FOR UPDATE SKIP LOCKED);
-  RETURN ${s}.take_over_attempts(NULL, '{}', '{}', 'lost', 'the worker that ran this attempt is gone', p_limit);
+  SELECT t.* INTO attempts, refused, last_lane, last_seq FROM ${s}.take_over_attempts(
+    NULL, '{}', '{}', 'lost', 'the worker that ran this attempt is gone', p_limit, p_after_lane, p_after_seq) t;
 END $awa$`,
 ];

@@ -1,0 +1,35 @@
+import { Logger } from '@nestjs/common';
+import { settleOverdue } from '../storage/operations/settle-overdue.js';
+import type { SchemaName } from '../storage/schema-name.js';
+import type { SqlPort } from '../storage/sql-port.js';
+import type { MaintenanceTask } from './maintenance-task.interface.js';
+import { RefusalLog } from './refusal-log.js';
+import type { RescueObserver } from './rescue.task.js';
+
+/** Attempts ended with one statement. */
+const BATCH = 500;
+
+/** A process ends its attempts a second after their time-out: for one that has not done so by now, in milliseconds, it is done here. */
+const GRACE_MS = 10_000;
+
+/** Ends attempts that are over their time and whose process, though it lives, has not ended them: it hangs. */
+export class DeadlinesTask implements MaintenanceTask {
+  readonly name = 'deadlines';
+  readonly intervalMs = 5_000;
+  private readonly logger = new Logger('Awa deadlines');
+  private readonly refusals = new RefusalLog(this.logger, 'cannot be ended');
+
+  constructor(
+    private readonly port: SqlPort,
+    private readonly schema: SchemaName,
+    private readonly observer: Pick<RescueObserver, 'contactMs'>,
+    private readonly graceMs = GRACE_MS,
+  ) {}
+
+  async run(): Promise<void> {
+    const { contactMs } = this.observer;
+    const { attempts, refused } = await settleOverdue(this.port, this.schema, contactMs, this.graceMs, BATCH);
+    if (attempts > 0) this.logger.warn(`ended ${attempts} attempt(s) that were over their time`);
+    for (const what of refused) this.refusals.add(what);
+  }
+}
