@@ -61,6 +61,8 @@ export class WorkerRuntime {
     private readonly executor: Executor,
     /** Told in how many milliseconds a job of this process is due again. */
     private readonly onDeferred: (inMs: number) => void,
+    /** Told when the leader of the maintenance has resigned. */
+    private readonly onLeaderGone: () => void,
   ) {
     this.client = new ManagedClient({
       config: database.clientConfig,
@@ -84,13 +86,13 @@ export class WorkerRuntime {
       handBack: (job) => this.finish(job, RELEASED),
     });
     const queues = new Set(options.queues.map(({ name }) => name));
-    this.listener = new WakeListener(
-      database,
-      (queue) => {
+    this.listener = new WakeListener(database, this.port, {
+      onWake: (queue) => {
         if (queue === undefined || queues.has(queue)) this.claimer.wake();
       },
-      (jobId, runLease) => this.cancelAttempt(jobId, runLease),
-    );
+      onCancel: (jobId, runLease) => this.cancelAttempt(jobId, runLease),
+      onLeaderGone: () => this.onLeaderGone(),
+    });
   }
 
   /** The name under which this process claims now. */

@@ -9,6 +9,8 @@ import { ModuleRef } from '@nestjs/core';
 import { HandlerRegistry } from '../discovery/handler.registry.js';
 import { JobHandlerExplorer } from '../discovery/job-handler.explorer.js';
 import { DeadLetterRetentionTask } from '../maintenance/dead-letter-retention.task.js';
+import { Leadership } from '../maintenance/leadership.js';
+import { leadershipTiming } from '../maintenance/leadership-timing.js';
 import { MaintenanceService } from '../maintenance/maintenance.service.js';
 import { PromotionTask } from '../maintenance/promotion.task.js';
 import { ringPolicies } from '../maintenance/ring-policies.js';
@@ -18,13 +20,8 @@ import { UniqueKeysTask } from '../maintenance/unique-keys.task.js';
 import type { ResolvedAwaOptions, ResolvedWorkerOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
 import type { Database } from '../storage/connection/database.js';
-import { ManagedClient } from '../storage/connection/managed-client.js';
-import { PipelinedPort } from '../storage/connection/pipelined-port.js';
 import { Executor } from './executor.js';
 import { WorkerRuntime } from './worker-runtime.js';
-
-/** A statement of maintenance that takes longer has lost its connection; in milliseconds. */
-const MAINTENANCE_TIMEOUT_MS = 120_000;
 
 /**
  * Ties the worker to Nest's life: work begins when every module is up, claiming ends as soon as the application begins to
@@ -33,7 +30,6 @@ const MAINTENANCE_TIMEOUT_MS = 120_000;
 @Injectable()
 export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
   private runtime: WorkerRuntime | undefined;
-  private maintenanceClient: ManagedClient | undefined;
 
   constructor(
     @Inject(AWA_OPTIONS) private readonly options: ResolvedAwaOptions,
@@ -61,35 +57,30 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
   }
 
   async beforeApplicationShutdown(): Promise<void> {
+    await this.maintenance.stop();
     await this.runtime?.drain();
-    await this.maintenanceClient?.close();
   }
 
   private async start(worker: ResolvedWorkerOptions): Promise<void> {
     const { queueNames, jobs } = this.options;
     const registry = HandlerRegistry.build(this.explorer.explore(), queueNames, jobs);
-    const runtime = new WorkerRuntime(this.database, worker, new Executor(registry, this.moduleRef), (inMs) =>
-      promotion.expect(inMs),
+    const runtime = new WorkerRuntime(
+      this.database,
+      worker,
+      new Executor(registry, this.moduleRef),
+      (inMs) => promotion.expect(inMs),
+      () => this.maintenance.takeOver(),
     );
     const { schema } = this.database;
-    const port = this.openMaintenancePort();
-    const promotion = new PromotionTask(port, schema, () => runtime.wake());
-    const rescue = new RescueTask(port, schema, worker.heartbeatIntervalMs, runtime);
-    const rings = new RingsTask(port, schema, ringPolicies(this.options.retention));
-    const uniqueKeys = new UniqueKeysTask(port, schema);
-    const deadLetters = new DeadLetterRetentionTask(port, schema);
+    const leadership = new Leadership(this.database, leadershipTiming(worker.heartbeatStaleMs), runtime);
+    const { prompt, patient } = leadership;
+    const promotion = new PromotionTask(prompt, schema, () => runtime.wake());
+    const rescue = new RescueTask(prompt, schema, worker.heartbeatIntervalMs, runtime);
+    const rings = new RingsTask(patient, schema, ringPolicies(this.options.retention));
+    const uniqueKeys = new UniqueKeysTask(patient, schema);
+    const deadLetters = new DeadLetterRetentionTask(patient, schema);
     this.runtime = runtime;
     await runtime.start();
-    this.maintenance.start([promotion, rescue, rings, uniqueKeys, deadLetters]);
-  }
-
-  /** A connection of its own: a long promotion or a prune that waits for a lock holds up no claim and no heartbeat. */
-  private openMaintenancePort(): PipelinedPort {
-    this.maintenanceClient = new ManagedClient({
-      config: this.database.clientConfig,
-      applicationName: 'awa maintenance',
-      pipeline: true,
-    });
-    return new PipelinedPort(this.maintenanceClient, MAINTENANCE_TIMEOUT_MS);
+    this.maintenance.start(leadership, [promotion, rescue, rings, uniqueKeys, deadLetters]);
   }
 }
