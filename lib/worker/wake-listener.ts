@@ -16,12 +16,11 @@ export interface ListenerTiming {
   readonly retestMs: number;
   /** One that takes longer does not come. */
   readonly timeoutMs: number;
+  /** A connection that then does not answer for so long either is dead. */
+  readonly answerMs: number;
 }
 
-const TIMING: ListenerTiming = { testMs: 30_000, retestMs: 60_000, timeoutMs: 5_000 };
-
-/** An answer of the listening connection itself; in milliseconds. */
-const ANSWER_TIMEOUT_MS = 10_000;
+const TIMING: ListenerTiming = { testMs: 30_000, retestMs: 60_000, timeoutMs: 5_000, answerMs: 10_000 };
 
 /** What is done about each kind of notification. */
 export interface WakeHandlers {
@@ -48,8 +47,9 @@ export class WakeListener {
   private hears = false;
   /** What the log says. */
   private told: boolean | undefined;
-  /** Behind a pooler, what failed is taken back: the session that listens is somebody else's. */
-  private isDeaf = false;
+  private isSubscribed = false;
+  private isStopped = false;
+  /** Takes what a test is waiting for; nothing at all to cut it short. */
   private onTest: ((payload: string) => void) | undefined;
 
   constructor(
@@ -64,7 +64,11 @@ export class WakeListener {
       config: database.clientConfig,
       applicationName: 'awa listener',
       onConnect: (client) => this.listen(client),
-      onDisconnect: () => this.loop.wake(),
+      onDisconnect: () => {
+        this.hears = false;
+        this.onTest?.('');
+        this.loop.wake();
+      },
     });
   }
 
@@ -78,6 +82,7 @@ export class WakeListener {
   }
 
   async stop(): Promise<void> {
+    this.isStopped = true;
     this.onTest?.('');
     await this.loop.stop();
     await this.client.close();
@@ -93,22 +98,29 @@ export class WakeListener {
       const [jobId = '', runLease] = payload.split(':');
       this.handlers.onCancel(jobId, Number(runLease));
     });
-    await client.query(this.subscription('LISTEN'));
-    this.isDeaf = false;
-    this.handlers.onWake();
+    await client.query(`LISTEN ${this.testChannel}`);
+    // Behind a pooler only what hurts nobody, until it is known to work: the session that listens may be somebody else's next.
+    this.isSubscribed = !this.client.isPooled;
+    if (this.isSubscribed) await this.subscribe(client);
   }
 
-  private subscription(verb: 'LISTEN' | 'UNLISTEN'): string {
+  private async subscribe(client: Client): Promise<void> {
     const { schema } = this.database;
-    const channels = [schema.channel, `${schema.channel}_cancel`, leaderChannel(schema), this.testChannel];
-    return channels.map((channel) => `${verb} ${channel}`).join(';');
+    const channels = [schema.channel, `${schema.channel}_cancel`, leaderChannel(schema)];
+    await client.query(channels.map((channel) => `LISTEN ${channel}`).join(';'));
+    this.handlers.onWake();
   }
 
   private async turn(): Promise<number> {
     try {
       const client = await this.client.connect();
-      if (this.isDeaf) await client.query(this.subscription('LISTEN'));
       const heard = await this.test();
+      // A test that is cut short says nothing.
+      if (this.isStopped) return 0;
+      if (heard && !this.isSubscribed) {
+        await this.subscribe(client);
+        this.isSubscribed = true;
+      }
       // The connection is dead, and about to be replaced, or it is notifications that do not work.
       if (!heard) await this.probe(client);
       this.hears = heard;
@@ -144,10 +156,9 @@ export class WakeListener {
   }
 
   private async probe(client: Client): Promise<void> {
-    const watchdog = setTimeout(() => this.client.discard(client), ANSWER_TIMEOUT_MS);
+    const watchdog = setTimeout(() => this.client.discard(client), this.timing.answerMs);
     try {
-      this.isDeaf = this.client.isPooled;
-      await client.query(this.isDeaf ? this.subscription('UNLISTEN') : 'SELECT 1');
+      await client.query('SELECT 1');
     } finally {
       clearTimeout(watchdog);
     }

@@ -1,6 +1,8 @@
 import { defineJob, fail } from 'nestjs-awa';
 import { describe, expect, it } from 'vitest';
 import { schemaName } from '../../lib/storage/schema-name.js';
+import { ManagedClient } from '../../lib/storage/connection/managed-client.js';
+import { PipelinedPort } from '../../lib/storage/connection/pipelined-port.js';
 import { UrlDatabase } from '../../lib/storage/connection/url.database.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { WakeListener } from '../../lib/worker/wake-listener.js';
@@ -8,6 +10,7 @@ import { until } from '../support/signals.js';
 import { handlerOf, jobIn, useTestApps } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
 import { useTestRoles } from '../support/test-roles.js';
+import { TcpProxy } from '../worker/tcp-proxy.js';
 
 const Work = defineJob<number, 'work'>('work', { retry: { baseMs: 0 } });
 
@@ -37,14 +40,14 @@ describe('the connections of a worker', () => {
       url: named(url, { application_name: 'mine' }),
       handlers: [handlerOf(Work, () => undefined)],
     });
-    const all = await until(
+    const expected = ['awa housekeeping', 'awa leader ID', 'awa listener', 'awa worker', 'mine'];
+    await until(
       async () => {
         const names = await sessions(url);
-        return names.includes('awa leader ID') && names.includes('awa housekeeping') && names;
+        return expected.every((name) => names.includes(name));
       },
-      { what: 'a leader' },
+      { what: `sessions named ${expected.join()}` },
     );
-    expect(all).toEqual(expect.arrayContaining(['awa listener', 'awa worker', 'mine']));
     const { id } = await queue.enqueue(Work, 1);
     await jobIn('completed', queue, id);
     await Promise.all(Array.from({ length: 20 }, async () => queue.getJob(id)));
@@ -58,15 +61,44 @@ describe('the connections of a worker', () => {
     expect(both.filter((name) => name === 'awa housekeeping')).toHaveLength(1);
   });
 
-  it('are not cut off by what the role has been set', async () => {
+  /** A role whose requests are to be short, and to change nothing. */
+  async function hostileRole(): Promise<string> {
     const { name, url } = await role('runtime');
     await database.query(`
-      ALTER ROLE ${name} SET statement_timeout = '2s';
-      ALTER ROLE ${name} SET lock_timeout = '1ms';
+      ALTER ROLE ${name} SET statement_timeout = '5s';
+      ALTER ROLE ${name} SET lock_timeout = '4s';
       ALTER ROLE ${name} SET idle_in_transaction_session_timeout = '1ms';
       ALTER ROLE ${name} SET idle_session_timeout = '50ms';
       ALTER ROLE ${name} SET default_transaction_isolation = 'serializable';
       ALTER ROLE ${name} SET default_transaction_read_only = on`);
+    return url;
+  }
+
+  it('have settings of their own instead of the role’s; the pool has the time-outs of the role', async () => {
+    const settings = (port: SqlPort) =>
+      port.query(
+        {
+          name: 'settings',
+          text: `SELECT array_agg(setting ORDER BY name) AS settings FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout',
+            'idle_in_transaction_session_timeout', 'idle_session_timeout', 'default_transaction_isolation', 'default_transaction_read_only')`,
+        },
+        [],
+      );
+    const url = await hostileRole();
+    const place = new UrlDatabase(url, schemaName(), () => undefined);
+    const client = new ManagedClient({ config: place.clientConfig, applicationName: 'awa test' });
+    expect(await settings(new PipelinedPort(client, 10_000))).toEqual([
+      { settings: ['read committed', 'off', '0', '0', '0', '0'] },
+    ]);
+    expect(await settings(place.pool)).toEqual([
+      { settings: ['read committed', 'off', '1', '0', '4000', '5000'] },
+    ]);
+    await client.close();
+    await place.close();
+  });
+
+  it('do their work for a role that is set so', async () => {
+    const url = await hostileRole();
     const { queue } = await apps.start({
       url,
       handlers: [
@@ -123,7 +155,7 @@ describe('the listener', () => {
       place,
       sender,
       { onWake: () => (wakes += 1), onCancel: () => undefined, onLeaderGone: () => undefined },
-      { testMs: 10, retestMs: 10, timeoutMs: 200 },
+      { testMs: 10, retestMs: 10, timeoutMs: 200, answerMs: 10_000 },
     );
     expect(listener.isWorking).toBe(false);
     listener.start();
@@ -137,5 +169,29 @@ describe('the listener', () => {
     expect(wakes).toBeGreaterThan(before);
     await listener.stop();
     await place.close();
+  });
+
+  it('notices that its connection is dead without a word, and makes another one', async () => {
+    const place = new UrlDatabase(database.url, schemaName(), () => undefined);
+    const proxy = await TcpProxy.open(database.url);
+    const far = new UrlDatabase(proxy.url, schemaName(), () => undefined);
+    let wakes = 0;
+    const listener = new WakeListener(
+      far,
+      place.pool,
+      { onWake: () => (wakes += 1), onCancel: () => undefined, onLeaderGone: () => undefined },
+      { testMs: 10, retestMs: 10, timeoutMs: 200, answerMs: 200 },
+    );
+    listener.start();
+    await until(async () => listener.isWorking, { what: 'the first test' });
+    proxy.holdAnswers();
+    await until(async () => !listener.isWorking, { what: 'a test that fails' });
+    // What is held stays lost: only a new connection can bring anything.
+    proxy.letThrough();
+    await until(async () => listener.isWorking, { what: 'a new connection', timeoutMs: 20_000 });
+    expect(wakes).toBeGreaterThan(1);
+    await listener.stop();
+    await Promise.all([place.close(), far.close()]);
+    await proxy.close();
   });
 });

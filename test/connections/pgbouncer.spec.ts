@@ -1,6 +1,7 @@
 import { defineJob } from 'nestjs-awa';
 import { Client } from 'pg';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { leaderChannel } from '../../lib/storage/operations/leadership.js';
 import { schemaName } from '../../lib/storage/schema-name.js';
 import { deferred, until } from '../support/signals.js';
 import { handlerOf, jobIn, useTestApps } from '../support/test-app.js';
@@ -10,7 +11,7 @@ import { PGBOUNCER, usePgBouncer } from './pgbouncer.js';
 
 const Work = defineJob<number, 'work'>('work', { retry: { baseMs: 0 } });
 
-describe.skipIf(PGBOUNCER === undefined)('through PgBouncer in transaction mode', () => {
+describe.skipIf(PGBOUNCER === undefined)('through PgBouncer', () => {
   const database = useTestDatabase();
   const apps = useTestApps(database);
   const role = useTestRoles(database);
@@ -31,7 +32,10 @@ describe.skipIf(PGBOUNCER === undefined)('through PgBouncer in transaction mode'
   /** Sessions that hold a leader's lock. */
   async function leaders(): Promise<number> {
     const { rowCount } = await database.query(
-      `SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE l.locktype = 'advisory' AND d.datname = current_database()`,
+      `SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+       WHERE d.datname = current_database() AND l.locktype = 'advisory'
+         AND (l.classid::bigint << 32) | l.objid::bigint = $1::bigint`,
+      [schemaName().leaderKey],
     );
     return rowCount ?? 0;
   }
@@ -48,10 +52,12 @@ describe.skipIf(PGBOUNCER === undefined)('through PgBouncer in transaction mode'
     // Each in a transaction, until all have one: so each is in another session.
     for (const client of clients) await client.query('BEGIN');
     const found = new Map<number, string>();
+    const { channel } = schemaName();
     for (const client of clients) {
       const { rows } = await client.query<{ pid: number; settings: string }>(
         `SELECT pg_backend_pid() AS pid, concat_ws(' ', current_setting('statement_timeout'), current_setting('lock_timeout'),
-           (SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_listening_channels())) AS settings`,
+           (SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_listening_channels() AS c WHERE c = ANY ($1::text[]))) AS settings`,
+        [[channel, `${channel}_cancel`, leaderChannel(schemaName())]],
       );
       found.set(rows[0]!.pid, rows[0]!.settings);
     }
@@ -60,7 +66,7 @@ describe.skipIf(PGBOUNCER === undefined)('through PgBouncer in transaction mode'
     return [...found.values()];
   }
 
-  it('a worker works: by polling, without a leader, and leaves nothing behind in the sessions', async () => {
+  it('in transaction mode a worker works: by polling, without a leader, and leaves nothing behind in the sessions', async () => {
     const worker = await apps.start({
       url: pooled,
       worker: { pollIntervalMs: 20 },
@@ -96,7 +102,7 @@ describe.skipIf(PGBOUNCER === undefined)('through PgBouncer in transaction mode'
     expect(rows).toEqual([]);
   });
 
-  it('a job that runs can be cancelled', async () => {
+  it('in transaction mode, for producers, a job that runs can be cancelled', async () => {
     const running = deferred();
     const aborted = deferred();
     const { queue } = await apps.start({
@@ -117,7 +123,7 @@ describe.skipIf(PGBOUNCER === undefined)('through PgBouncer in transaction mode'
     expect(await queue.getJob(id)).toMatchObject({ state: 'cancelled' });
   });
 
-  it('with directUrl there is a leader, and nobody has to poll', async () => {
+  it('in transaction mode with directUrl there is a leader, and nobody has to poll', async () => {
     const { queue } = await apps.start({
       url: pooled,
       directUrl: direct,
@@ -126,13 +132,14 @@ describe.skipIf(PGBOUNCER === undefined)('through PgBouncer in transaction mode'
     });
     await until(
       async () => {
-        const { rows } = await database.query<{ leads: boolean }>(
+        const { rows } = await database.query<{ leads: boolean | null }>(
           'SELECT awa.current_leader() IN (SELECT instance_id FROM awa.runtime_instances) AS leads',
         );
-        return rows[0]?.leads;
+        return rows[0]?.leads === true;
       },
       { what: 'a leader' },
     );
+    expect(await leaders()).toBe(1);
     const client = await database.ownerClient();
     const woken = deferred();
     client.on('notification', () => woken.resolve());
@@ -141,5 +148,27 @@ describe.skipIf(PGBOUNCER === undefined)('through PgBouncer in transaction mode'
     await woken.promise;
     await jobIn('completed', queue, id);
     expect(apps.logs.filter((line) => line.startsWith('WARN'))).toEqual([]);
+  });
+
+  it('or in session mode, notifications come', async () => {
+    const { queue } = await apps.start({
+      url: await pooler(direct, 'session'),
+      worker: { pollIntervalMs: 60_000 },
+      handlers: [handlerOf(Work, () => undefined)],
+    });
+    await until(
+      async () => {
+        const { rows } = await database.query(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`,
+        );
+        return rows.length > 0;
+      },
+      { what: 'the worker listening' },
+    );
+    for (let n = 0; n < 3; n++) {
+      const { id } = await queue.enqueue(Work, n);
+      await jobIn('completed', queue, id);
+    }
+    expect(apps.logs.filter((line) => line.includes('notifications do not come'))).toEqual([]);
   });
 });

@@ -34,8 +34,8 @@ if (PGBOUNCER === undefined) {
   );
 }
 
-/** Starts poolers in transaction mode; ended after the last test of the file. */
-export function usePgBouncer(): (databaseUrl: string, poolSize?: number) => Promise<string> {
+/** Starts poolers, which are ended after the last test of the file. */
+export function usePgBouncer(): (databaseUrl: string, mode?: 'transaction' | 'session') => Promise<string> {
   const running: { readonly child: ChildProcess; readonly directory: string }[] = [];
 
   afterAll(async () => {
@@ -47,7 +47,7 @@ export function usePgBouncer(): (databaseUrl: string, poolSize?: number) => Prom
   });
 
   /** @returns the same database by way of the pooler. */
-  return async (databaseUrl, poolSize = 5) => {
+  return async (databaseUrl, mode = 'transaction') => {
     const target = new URL(databaseUrl);
     const user = await serverUser(undefined);
     const directory = await mkdtemp(join(await reachableTempDir(user), 'pgbouncer-'));
@@ -69,8 +69,8 @@ listen_port = ${port}
 unix_socket_dir =
 auth_type = trust
 auth_file = ${users}
-pool_mode = transaction
-default_pool_size = ${poolSize}
+pool_mode = ${mode}
+default_pool_size = ${mode === 'session' ? 20 : 5}
 max_client_conn = 100
 `,
     );

@@ -110,15 +110,20 @@ describe('a leading process', () => {
   });
 });
 
-describe('promotion', () => {
+describe('what is prompt', () => {
   const database = useTestDatabase();
   const apps = useTestApps(database);
 
-  it('does not wait for housekeeping that does', async () => {
+  it('does not wait for housekeeping that waits', async () => {
     const lock = await database.ownerClient();
     await lock.query('BEGIN; LOCK TABLE awa.dlq_entries IN ACCESS EXCLUSIVE MODE');
+    await database.query(
+      `INSERT INTO awa.runtime_instances (instance_id, hostname, pid, version, queues, heartbeat_at, stale_after)
+       VALUES (gen_random_uuid(), 'elsewhere', 1, '0', '{other}', now() - interval '1 day', '1 millisecond')`,
+    );
     const { queue } = await apps.start({
       queues: { other: {} },
+      worker: { heartbeatIntervalMs: 100, heartbeatStaleMs: 20_000 },
       handlers: [handlerOf(Later, () => undefined)],
     });
     const waiting = async () => {
@@ -138,6 +143,11 @@ describe('promotion', () => {
       return rows.length === 1;
     };
     await until(completed, { what: 'the promoted job being completed' });
+    const struckOff = async () => {
+      const { rows } = await database.query(`SELECT FROM awa.runtime_instances WHERE hostname = 'elsewhere'`);
+      return rows.length === 0;
+    };
+    await until(struckOff, { what: 'the dead process being struck off' });
     expect(await waiting()).toBe(true);
     await lock.query('ROLLBACK');
   });

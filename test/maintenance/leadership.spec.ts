@@ -93,8 +93,8 @@ describe('the leadership', () => {
   it('is lost by who says nothing: the server ends the session of a leader that stands still', async () => {
     // Its first word is its last.
     const silent = candidate({ timing: { leaseMs: 300, keepAliveMs: 600_000, retryMs: 600_000 } });
+    await until(async () => silent.leadership.isLeading, { what: 'the leadership' });
     const next = candidate();
-    await until(async () => silent.leadership.isLeading || next.leadership.isLeading, { what: 'a leader' });
     await leads(next);
     expect(silent.leadership.isLeading).toBe(false);
   });
