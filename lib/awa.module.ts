@@ -122,14 +122,17 @@ function asyncProviders({ inject, useFactory, useClass, useExisting }: AwaModule
 
 function openDatabase(
   raw: AwaModuleOptions,
-  { schema }: ResolvedAwaOptions,
+  { schema, directUrl }: ResolvedAwaOptions,
   named: DataSource | undefined,
   name = 'default',
 ): Database {
   const logger = new Logger('Awa');
   if (raw.url !== undefined) {
-    return new UrlDatabase(raw.url, schema, (error) =>
-      logger.warn(`an idle connection broke: ${error.message}`),
+    return new UrlDatabase(
+      raw.url,
+      schema,
+      (error) => logger.warn(`an idle connection broke: ${error.message}`),
+      directUrl,
     );
   }
   if (typeof raw.dataSource === 'string' && raw.dataSource !== name) {
@@ -148,5 +151,5 @@ function openDatabase(
       `the TypeORM DataSource is not open: call its initialize() before the application starts`,
     ]);
   }
-  return new DataSourceDatabase(dataSource, schema);
+  return new DataSourceDatabase(dataSource, schema, directUrl);
 }

@@ -9,7 +9,7 @@ const BATCH = 1_000;
 /** Statements a run: what is left waits for the next one. */
 const BATCHES_PER_RUN = 100;
 
-/** Deletes dead letters when their queue's retention is over. Every process may run it. */
+/** Deletes dead letters when their queue's retention is over. Any number of processes may run it at once. */
 export class DeadLetterRetentionTask implements MaintenanceTask {
   readonly name = 'dead letter retention';
 

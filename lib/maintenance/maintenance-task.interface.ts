@@ -4,6 +4,8 @@ export interface MaintenanceTask {
   readonly name: string;
   /** How often to look, in milliseconds. */
   readonly intervalMs: number;
+  /** This process begins to lead: what the task knew of the last time it did may be out of date. */
+  begin?(): void;
   /** Does what is due now. Called again only when it has ended; may throw. */
   run(): Promise<void>;
 }

@@ -9,15 +9,15 @@ const BATCH = 1_000;
 /** Statements a run: a large backlog of due jobs is moved in several runs. */
 const BATCHES_PER_RUN = 32;
 
-/** Another process may have deferred a job meanwhile: look at least this often, in milliseconds. */
-const MAX_WAIT_MS = 1_000;
+/** Another process may have deferred a job meanwhile, and only the leader looks: at least this often, in milliseconds. */
+const MAX_WAIT_MS = 250;
 
 /** A job that was due before it was committed is found by a look from the beginning, at least this often, in milliseconds. */
 const FULL_LOOK_INTERVAL_MS = 60_000;
 
 /**
  * Makes scheduled and retryable jobs claimable when they are due. Knows when the next one is, and leaves the database alone
- * until then. Every process may run it: rows are taken with SKIP LOCKED.
+ * until then. Any number of processes may run it at once: rows are taken with SKIP LOCKED.
  */
 export class PromotionTask implements MaintenanceTask {
   readonly name = 'promotion';
@@ -37,6 +37,11 @@ export class PromotionTask implements MaintenanceTask {
   /** A job of this process will be due in so many milliseconds. */
   expect(inMs: number): void {
     this.nextLookAt = Math.min(this.nextLookAt, performance.now() + inMs);
+  }
+
+  begin(): void {
+    this.nextLookAt = 0;
+    this.nextFullLookAt = 0;
   }
 
   async run(): Promise<void> {

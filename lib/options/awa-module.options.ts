@@ -75,6 +75,11 @@ export interface AwaModuleOptions {
   readonly url?: string;
   /** The TypeORM DataSource to live in, or the name it has in Nest. Default: the unnamed one, unless `url` is given. */
   readonly dataSource?: string | DataSource;
+  /**
+   * Connection string past a transaction pooler, for the worker's own four or five connections; `url` or `dataSource` may go through
+   * the pooler. Without it a worker behind one works, but polls, and has no leader. Default: as `url` or `dataSource`.
+   */
+  readonly directUrl?: string;
   /** Schema of the library's tables. Default `awa`. */
   readonly schema?: string;
   /**

@@ -32,6 +32,7 @@ export type ResolvedRetention = Required<RetentionOptions>;
 /** Module options, checked, with every default filled in. */
 export interface ResolvedAwaOptions {
   readonly schema: SchemaName;
+  readonly directUrl: string | undefined;
   readonly migrate: 'run' | 'check' | 'off';
   readonly connectRetryMs: number;
   readonly queueNames: readonly string[];
@@ -47,6 +48,7 @@ export interface ResolvedAwaOptions {
 const OPTION_KEYS = Object.keys({
   url: true,
   dataSource: true,
+  directUrl: true,
   schema: true,
   migrate: true,
   connectRetryMs: true,
@@ -101,6 +103,7 @@ export function resolveAwaOptions(options: AwaModuleOptions): ResolvedAwaOptions
   if (!['run', 'check', 'off'].includes(migrate)) problems.push('migrate must be "run", "check" or "off"');
   const resolved: ResolvedAwaOptions = {
     schema: check.schema(options.schema),
+    directUrl: options.directUrl,
     migrate,
     connectRetryMs: check.integer('connectRetryMs', options.connectRetryMs, 30_000, 0, 86_400_000),
     queueNames: Object.keys(queues),
@@ -154,14 +157,16 @@ class Checker {
   }
 
   /** Something unusable must not be taken for nothing: the jobs would go to another database. */
-  place({ url, dataSource }: AwaModuleOptions): void {
+  place({ url, dataSource, directUrl }: AwaModuleOptions): void {
     if (url !== undefined && dataSource !== undefined) {
       this.problems.push('pass either url or dataSource, not both');
     }
-    if (url !== undefined && (typeof url !== 'string' || url === '')) {
-      this.problems.push(
-        `url must be a connection string such as postgres://host/database, not ${show(url)}`,
-      );
+    for (const [label, given] of Object.entries({ url, directUrl })) {
+      if (given !== undefined && (typeof given !== 'string' || given === '')) {
+        this.problems.push(
+          `${label} must be a connection string such as postgres://host/database, not ${show(given)}`,
+        );
+      }
     }
     if (dataSource === undefined || dataSource instanceof DataSource) return;
     if (typeof dataSource !== 'string' || dataSource === '') {

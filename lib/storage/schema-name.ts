@@ -11,6 +11,8 @@ export interface SchemaName {
   readonly channel: string;
   /** Key for advisory locks of this instance (a signed 64-bit integer, as decimal text). */
   readonly lockKey: string;
+  /** Key of the session-level advisory lock that the leader holds: another one, or a migration would wait for the leader's death. */
+  readonly leaderKey: string;
 }
 
 export const DEFAULT_SCHEMA = 'awa';
@@ -39,5 +41,6 @@ export function schemaName(name: string = DEFAULT_SCHEMA): SchemaName {
     ident: `"${name}"`,
     channel: `awa_${digest.toString('hex', 0, 10)}`,
     lockKey: digest.readBigInt64BE(10).toString(),
+    leaderKey: createHash('sha256').update(`awa leader:${name}`).digest().readBigInt64BE(0).toString(),
   });
 }

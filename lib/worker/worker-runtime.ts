@@ -68,6 +68,8 @@ export class WorkerRuntime {
     private readonly timeouts: Timeouts,
     /** Told in how many milliseconds a job of this process is due again. */
     private readonly onDeferred: (inMs: number) => void,
+    /** Told when the leader of the maintenance has resigned. */
+    private readonly onLeaderGone: () => void,
   ) {
     this.client = new ManagedClient({
       config: database.clientConfig,
@@ -104,13 +106,13 @@ export class WorkerRuntime {
       attempts: () => this.attempts,
       isListening: () => this.listener.isWorking,
     });
-    this.listener = new WakeListener(
-      database,
-      (queue) => {
+    this.listener = new WakeListener(database, this.port, {
+      onWake: (queue) => {
         if (queue === undefined || queues.has(queue)) this.claimer.wake();
       },
-      (jobId, runLease) => this.canceller.cancel(jobId, runLease),
-    );
+      onCancel: (jobId, runLease) => this.canceller.cancel(jobId, runLease),
+      onLeaderGone: () => this.onLeaderGone(),
+    });
   }
 
   /** The name under which this process claims now. */

@@ -10,6 +10,8 @@ import { HandlerRegistry } from '../discovery/handler.registry.js';
 import { JobHandlerExplorer } from '../discovery/job-handler.explorer.js';
 import { DeadLetterRetentionTask } from '../maintenance/dead-letter-retention.task.js';
 import { DeadlinesTask } from '../maintenance/deadlines.task.js';
+import { Leadership } from '../maintenance/leadership.js';
+import { leadershipTiming } from '../maintenance/leadership-timing.js';
 import { MaintenanceService } from '../maintenance/maintenance.service.js';
 import { PromotionTask } from '../maintenance/promotion.task.js';
 import { ringPolicies } from '../maintenance/ring-policies.js';
@@ -19,14 +21,9 @@ import { UniqueKeysTask } from '../maintenance/unique-keys.task.js';
 import type { ResolvedAwaOptions, ResolvedWorkerOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
 import type { Database } from '../storage/connection/database.js';
-import { ManagedClient } from '../storage/connection/managed-client.js';
-import { PipelinedPort } from '../storage/connection/pipelined-port.js';
 import { Executor } from './executor.js';
 import { Timeouts } from './timeouts.js';
 import { WorkerRuntime } from './worker-runtime.js';
-
-/** A statement of maintenance that takes longer has lost its connection; in milliseconds. */
-const MAINTENANCE_TIMEOUT_MS = 120_000;
 
 /**
  * Ties the worker to Nest's life: work begins when every module is up, claiming ends as soon as the application begins to
@@ -35,7 +32,6 @@ const MAINTENANCE_TIMEOUT_MS = 120_000;
 @Injectable()
 export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
   private runtime: WorkerRuntime | undefined;
-  private maintenanceClient: ManagedClient | undefined;
 
   constructor(
     @Inject(AWA_OPTIONS) private readonly options: ResolvedAwaOptions,
@@ -67,8 +63,8 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
     const hurry = () => this.runtime?.hurry();
     if (signal !== undefined) process.on(signal, hurry);
     try {
+      await this.maintenance.stop();
       await this.runtime?.drain();
-      await this.maintenanceClient?.close();
     } finally {
       if (signal !== undefined) process.off(signal, hurry);
     }
@@ -84,30 +80,22 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
       new Executor(registry, this.moduleRef),
       new Timeouts(worker.queues, definitions),
       (inMs) => promotion.expect(inMs),
+      () => this.maintenance.takeOver(),
     );
     const { schema } = this.database;
-    const port = this.openMaintenancePort();
-    const promotion = new PromotionTask(port, schema, () => runtime.wake());
+    const leadership = new Leadership(this.database, leadershipTiming(worker.heartbeatStaleMs), runtime);
+    const { prompt, patient } = leadership;
+    const promotion = new PromotionTask(prompt, schema, () => runtime.wake());
     // Looks twice an interval, so that a death is found within half of one after it can be told from a late heartbeat.
-    const rescue = new RescueTask(port, schema, worker.heartbeatIntervalMs / 2, runtime, () =>
+    const rescue = new RescueTask(prompt, schema, worker.heartbeatIntervalMs / 2, runtime, () =>
       promotion.expect(0),
     );
-    const deadlines = new DeadlinesTask(port, schema, runtime);
-    const rings = new RingsTask(port, schema, ringPolicies(this.options.retention));
-    const uniqueKeys = new UniqueKeysTask(port, schema);
-    const deadLetters = new DeadLetterRetentionTask(port, schema);
+    const deadlines = new DeadlinesTask(prompt, schema, runtime);
+    const rings = new RingsTask(patient, schema, ringPolicies(this.options.retention));
+    const uniqueKeys = new UniqueKeysTask(patient, schema);
+    const deadLetters = new DeadLetterRetentionTask(patient, schema);
     this.runtime = runtime;
     await runtime.start();
-    this.maintenance.start([promotion, rescue, deadlines, rings, uniqueKeys, deadLetters]);
-  }
-
-  /** A connection of its own: a long promotion or a prune that waits for a lock holds up no claim and no heartbeat. */
-  private openMaintenancePort(): PipelinedPort {
-    this.maintenanceClient = new ManagedClient({
-      config: this.database.clientConfig,
-      applicationName: 'awa maintenance',
-      pipeline: true,
-    });
-    return new PipelinedPort(this.maintenanceClient, MAINTENANCE_TIMEOUT_MS);
+    this.maintenance.start(leadership, [promotion, rescue, deadlines, rings, uniqueKeys, deadLetters]);
   }
 }

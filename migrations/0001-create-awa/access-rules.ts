@@ -94,6 +94,7 @@ export const READER_FUNCTIONS: readonly string[] = [
   'current_slot',
   'open_attempts',
   'foreign_cluster',
+  'current_leader',
 ];
 
 /** One privilege, or several, on one object. */

@@ -16,6 +16,7 @@ import { insertJob } from './functions/insert-job.js';
 import { instances } from './functions/instances.js';
 import { jobRules } from './functions/job-rules.js';
 import { priorityAging } from './functions/priority-aging.js';
+import { leadership } from './functions/leadership.js';
 import { listJobs, READER_PARAMETERS } from './functions/list-jobs.js';
 import { promoteDeferred } from './functions/promote-deferred.js';
 import { queueAdmin } from './functions/queue-admin.js';
@@ -29,7 +30,7 @@ import { uniqueKeys } from './functions/unique-keys.js';
 import { RINGS } from './rings.js';
 import { tables } from './tables.js';
 
-const objects = ({ ident, channel, lockKey }: SchemaName): string[] => [
+const objects = ({ ident, channel, lockKey, leaderKey }: SchemaName): string[] => [
   ...tables(ident),
   ...claimWindow(ident),
   ...rings(ident),
@@ -56,6 +57,7 @@ const objects = ({ ident, channel, lockKey }: SchemaName): string[] => [
   ...jobRules(ident),
   ...uniqueKeyOf(ident),
   ...insertJob(ident),
+  ...leadership(ident, leaderKey),
 ];
 
 /** Version 1: the storage core. */
@@ -74,6 +76,7 @@ export const createAwa: SchemaVersion = {
       'access_grants()',
       'grant_role(text, text)',
       'revoke_role(text, text)',
+      'current_leader()',
       'insert_job(text, json, text, int, int, timestamptz, interval, text, text[], json, text, json)',
       'unique_key_of(text, text, json, jsonb)',
       'value_at(jsonb, text)',

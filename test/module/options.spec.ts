@@ -22,6 +22,7 @@ it('lists every problem of the options at once, before anything connects', async
   const options = {
     url: NOWHERE,
     dataSource: 'default',
+    directUrl: '',
     schema: 'a-b',
     migrate: 'yes',
     connectRetryMs: -1,
@@ -41,6 +42,7 @@ it('lists every problem of the options at once, before anything connects', async
   expect(await problems(options)).toEqual([
     expect.stringContaining('AwaModule has no option "conectRetryMs"'),
     'pass either url or dataSource, not both',
+    expect.stringContaining('directUrl must be a connection string'),
     'migrate must be "run", "check" or "off"',
     expect.stringContaining('schema "a-b" is not usable'),
     'connectRetryMs must be a whole number from 0 to 86400000, not -1',

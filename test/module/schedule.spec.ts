@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { Cron, CronExpression, Interval, ScheduleModule, SchedulerRegistry, Timeout } from '@nestjs/schedule';
 import { AwaModule, defineJob, QueueService } from 'nestjs-awa';
 import { describe, expect, it } from 'vitest';
+import { AWA_SCHEDULE } from '../../lib/options/tokens.js';
 import { until } from '../support/signals.js';
 import { handlerOf, jobIn } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
@@ -68,6 +69,13 @@ describe.each(['before', 'after'])(
       expect(app.get(SchedulerRegistry)).toBe(schedules.registry);
       expect(schedules.registry.getCronJob('nightly').isActive).toBe(true);
 
+      // The maintenance is that of the leader, which this process becomes: on a registry of our own.
+      const ours = app.get<SchedulerRegistry>(AWA_SCHEDULE, { strict: false });
+      const maintenance = ['leadership', 'promotion', 'rescue', 'rings', 'unique keys'];
+      await until(async () => ours.getIntervals().length > 1, { what: 'our schedules' });
+      expect(ours.getIntervals()).toEqual(expect.arrayContaining(maintenance));
+      expect(schedules.registry.getIntervals()).toEqual(['often']);
+
       // Promotion is one of our intervals.
       const { id } = await queue.enqueue(Later, {}, { delay: 50 });
       await jobIn('completed', queue, id);
@@ -81,6 +89,7 @@ describe.each(['before', 'after'])(
 
       await app.close();
       expect(contents(schedules.registry)).toEqual({ timeouts: [], intervals: [], cronJobs: [] });
+      expect(contents(ours)).toEqual({ timeouts: [], intervals: [], cronJobs: [] });
     });
   },
 );
@@ -89,6 +98,17 @@ describe('an application without ScheduleModule', () => {
   it('does not get one from us', async () => {
     const app = await apps.start({ imports: [AwaModule.forRoot({ url: database.url })] });
     expect(() => app.get(SchedulerRegistry)).toThrow('SchedulerRegistry');
+  });
+
+  it('has nothing in ours, and neither have we when there is no worker', async () => {
+    const app = await apps.start({
+      imports: [ScheduleModule.forRoot(), AwaModule.forRoot({ url: database.url, worker: false })],
+      providers: [Schedules],
+    });
+    const ours = app.get<SchedulerRegistry>(AWA_SCHEDULE, { strict: false });
+    expect(ours).not.toBe(app.get(SchedulerRegistry));
+    // A process that only enqueues does not try to lead either.
+    expect(contents(ours)).toEqual({ timeouts: [], intervals: [], cronJobs: [] });
   });
 
   it('does not have its decorators run by us', async () => {

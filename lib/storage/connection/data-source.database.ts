@@ -14,12 +14,13 @@ export class DataSourceDatabase implements Database {
   constructor(
     readonly target: DataSource,
     readonly schema: SchemaName,
+    directUrl?: string,
   ) {
     if (target.options.type !== 'postgres') {
       throw new BootError([`the DataSource must be of type "postgres", not "${target.options.type}"`]);
     }
     this.pool = new TypeOrmAdapter(target);
-    this.clientConfig = clientConfigOf(target);
+    this.clientConfig = directUrl === undefined ? clientConfigOf(target) : { connectionString: directUrl };
   }
 
   close(): Promise<void> {

@@ -1,5 +1,7 @@
-import { Client, type ClientConfig } from 'pg';
+import type { Client, ClientConfig } from 'pg';
 import { DatabaseUnavailableError } from '../../errors/index.js';
+import { ownClient } from './own-client.js';
+import { ownsSession, prepareOwnSession } from './session.js';
 
 /** How a managed client behaves; all times in milliseconds. */
 export interface ManagedClientOptions {
@@ -14,16 +16,6 @@ export interface ManagedClientOptions {
   readonly onDisconnect?: (reason: Error) => void;
 }
 
-/**
- * What a role or database may have set for requests of its application must not reach work that has its own limits: a
- * time-out would cut off a rescue each time, and under another isolation level nothing could be claimed.
- */
-const SESSION_SETTINGS = `SET default_transaction_isolation = 'read committed'; SET statement_timeout = 0; SET lock_timeout = 0;
-  SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0; SET default_transaction_read_only = off`;
-
-/** The server gives up, in milliseconds, on sending to a process that does not read: it may hold a lock meanwhile. */
-const SEND_TIMEOUT = `SET tcp_user_timeout = 10000`;
-
 /** How long a close waits for the server's goodbye, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -37,6 +29,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
 export class ManagedClient {
   private current: Promise<Client> | undefined;
   private closed = false;
+  private pooled = false;
 
   constructor(private readonly options: ManagedClientOptions) {}
 
@@ -49,6 +42,14 @@ export class ManagedClient {
       attempt.catch(() => this.forget(attempt));
     }
     return this.current;
+  }
+
+  /**
+   * Whether the connection has no session of its own: a transaction pooler stands between. Nothing that belongs to a session may be
+   * used then: settings, prepared statements, advisory locks. Tells of the newest connection.
+   */
+  get isPooled(): boolean {
+    return this.pooled;
   }
 
   /** Drops the connection at once, e.g. when it does not answer any more. Calls under way are rejected. */
@@ -68,13 +69,10 @@ export class ManagedClient {
 
   private async open(): Promise<Client> {
     const { config, applicationName, pipeline, connectTimeoutMs = 10_000, onConnect } = this.options;
-    const client = new Client({
-      ...config,
-      ...(pipeline ? { pipeline } : {}),
-      application_name: applicationName,
-      connectionTimeoutMillis: connectTimeoutMs,
-      keepAlive: true,
-    });
+    const client = ownClient(
+      { ...config, ...(pipeline ? { pipeline } : {}), connectionTimeoutMillis: connectTimeoutMs },
+      applicationName,
+    );
     // Unheard, either event would take the process down or leave a dead connection in use.
     client.on('error', (error) => this.lost(client, error));
     client.on('end', () => this.lost(client, new Error('the connection was closed')));
@@ -82,9 +80,8 @@ export class ManagedClient {
     const watchdog = setTimeout(() => this.discard(client), connectTimeoutMs);
     try {
       await client.connect();
-      await client.query(SESSION_SETTINGS);
-      // Not every platform has it.
-      await client.query(SEND_TIMEOUT).catch(() => undefined);
+      this.pooled = !(await ownsSession(client));
+      if (!this.pooled) await prepareOwnSession(client);
       await onConnect?.(client);
       return client;
     } catch (error) {

@@ -4,6 +4,7 @@ import { explainRefusal } from '../adapters/explain-refusal.js';
 import type { SqlPort, SqlStatement } from '../sql-port.js';
 import { isOutage, sqlState } from '../sql-state.js';
 import type { ManagedClient } from './managed-client.js';
+import { pooledQuery } from './pooled-query.js';
 
 /**
  * What the server answers when its idea of the prepared statements is another than ours: unknown (somebody discarded them, or
@@ -13,7 +14,8 @@ const LOST_STATEMENT = new Set(['26000', '0A000', '42P05']);
 
 /**
  * The worker's own connection as a port: statements are prepared once and pipelined, so that claims, completions and
- * heartbeats share it without waiting for each other's round trips.
+ * heartbeats share it without waiting for each other's round trips. Behind a transaction pooler each goes in a transaction of its own,
+ * unprepared.
  *
  * A connection that does not answer within the limit is dropped: the other end of a half-open socket never will.
  */
@@ -41,7 +43,9 @@ export class PipelinedPort implements SqlPort {
       setImmediate(() => setImmediate(() => isAnswered || this.client.discard(client)));
     }, this.answerTimeoutMs);
     try {
-      return await client.query({ name: statement.name, text: statement.text, values: [...parameters] });
+      const { name, text } = statement;
+      if (this.client.isPooled) return await pooledQuery(client, text, parameters);
+      return await client.query({ name, text, values: [...parameters] });
     } catch (error) {
       const state = sqlState(error);
       const isLost = state !== undefined && LOST_STATEMENT.has(state);

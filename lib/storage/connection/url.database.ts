@@ -1,8 +1,10 @@
-import { type ClientConfig, Pool } from 'pg';
+import { type Client, type ClientConfig, Pool } from 'pg';
 import { PgAdapter } from '../adapters/pg.adapter.js';
 import type { SchemaName } from '../schema-name.js';
 import type { SqlPort } from '../sql-port.js';
 import type { Database } from './database.js';
+import { KEEP_ALIVE_DELAY_MS } from './own-client.js';
+import { preparePoolSession } from './session.js';
 
 /** Enough for enqueues outside of transactions and for reading; the worker has connections of its own. */
 const POOL_SIZE = 2;
@@ -19,15 +21,20 @@ export class UrlDatabase implements Database {
     url: string,
     readonly schema: SchemaName,
     onError: (error: Error) => void,
+    directUrl = url,
   ) {
     this.target = { url };
-    this.clientConfig = { connectionString: url };
+    this.clientConfig = { connectionString: directUrl };
     this.pgPool = new Pool({
       connectionString: url,
       max: POOL_SIZE,
       application_name: 'awa',
       connectionTimeoutMillis: 10_000,
       keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
+      // The pool waits for it, though its types do not say so.
+      // oxlint-disable-next-line typescript/no-misused-promises
+      onConnect: (client) => preparePoolSession(client as Client),
       // A process that could not start, and so never closes this, can end.
       allowExitOnIdle: true,
     });
