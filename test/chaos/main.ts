@@ -63,6 +63,7 @@ async function runOn(scenario: Scenario): Promise<ScenarioReport> {
 
 function print({
   before,
+  worst,
   recoveryMs,
   ratio,
   jobs,
@@ -74,7 +75,8 @@ function print({
   const recovery =
     recoveryMs === undefined ? 'not recovered' : `recovered in ${(recoveryMs / 1_000).toFixed(1)} s`;
   console.log(
-    `  ${recovery}, ${before.toFixed(0)} jobs/s before, ${(ratio * 100).toFixed(0)} % of that after; ` +
+    `  ${recovery}, ${before.toFixed(0)} jobs/s before, ${worst.toFixed(0)} in the worst second, ` +
+      `${(ratio * 100).toFixed(0)} % after; ` +
       `${jobs} jobs, ${attempts} attempts${notes.map((note) => `; ${note}`).join('')}`,
   );
   for (const problem of found) console.log(`  PROBLEM: ${problem}`);

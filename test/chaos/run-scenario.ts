@@ -7,7 +7,7 @@ import { check } from './checker.js';
 import type { Ground } from './ground.js';
 import { recorderNow } from './record.js';
 import type { Form, Scenario } from './scenario.js';
-import { rateBetween } from './throughput.js';
+import { rateBetween, worstRate } from './throughput.js';
 
 /** The rate before has to be back after so long, in milliseconds. */
 const RECOVERY_LIMIT_MS = 10_000;
@@ -19,6 +19,8 @@ export interface ScenarioReport {
   readonly name: string;
   /** Successes a second before the fault. */
   readonly before: number;
+  /** Of the worst second from the beginning of the fault to the recovery. */
+  readonly worst: number;
   /** Milliseconds; undefined: not within the limit. */
   readonly recoveryMs: number | undefined;
   readonly ratio: number;
@@ -44,11 +46,13 @@ export async function runScenario(
   const arena = new Arena(ground, await ground.createDatabase(database), options);
   const problems: string[] = [];
   let before = 0;
+  let worst = Number.NaN;
   let recoveryMs: number | undefined;
   let ratio = Number.NaN;
   try {
     await arena.open();
     before = await arena.steady(form.pick(2_500, 10_000));
+    const faultStart = recorderNow();
     await scenario.fault(arena, form);
     const faultEnd = recorderNow();
     recoveryMs = await arena.recovered(before, faultEnd, RECOVERY_LIMIT_MS);
@@ -58,6 +62,7 @@ export async function runScenario(
     await delay(Math.max(backAt + form.pick(3_000, 15_000) - recorderNow(), 0));
     const after = recorderNow();
     await arena.quiet(form.pick(30_000, 90_000));
+    worst = worstRate(arena.history.successes, faultStart, backAt);
     ratio = rateBetween(arena.history.successes, backAt, after) / before;
     if (recoveryMs !== undefined && ratio < LEAST_RATIO)
       problems.push(`${(ratio * 100).toFixed(0)} % of the throughput after the recovery`);
@@ -78,6 +83,7 @@ export async function runScenario(
   return {
     name: scenario.name,
     before,
+    worst,
     recoveryMs,
     ratio,
     jobs: jobs.size,

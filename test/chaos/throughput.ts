@@ -11,6 +11,14 @@ export function rateBetween(successes: readonly number[], from: number, to: numb
   return successes.filter((at) => at >= from && at < to).length / ((to - from) / 1_000);
 }
 
+/** The rate of the worst second between two times. */
+export function worstRate(successes: readonly number[], from: number, to: number): number {
+  let worst = Number.POSITIVE_INFINITY;
+  for (let at = from; at === from || at + 1_000 <= to; at += STEP_MS)
+    worst = Math.min(worst, rateBetween(successes, at, at + 1_000));
+  return worst;
+}
+
 /**
  * How long after the end of a fault the throughput was back.
  *
