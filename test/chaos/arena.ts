@@ -141,8 +141,9 @@ export class Arena {
   async quiet(timeoutMs: number): Promise<void> {
     await Promise.all(this.producers.map((producer) => producer.end()));
     const isQuiet = async () => (await this.admin(countUnfinished)) === 0;
-    await until(isQuiet, { what: 'nothing waiting or running any more', timeoutMs });
-    this.read();
+    await until(isQuiet, { what: 'nothing waiting or running any more', timeoutMs }).finally(() =>
+      this.read(),
+    );
   }
 
   async facts(): Promise<DatabaseFacts> {

@@ -104,20 +104,23 @@ describe('the checker', () => {
     expect(checked(twice, found, { burnsNoAttempt: true })).toEqual(['1 (plain) needed 2 attempts']);
   });
 
-  it.each<[number, readonly number[], string | undefined]>([
-    [1, [1], undefined],
-    [1, [], 'without its effect'],
-    [2, [1, 2], 'has 2 effects'],
-    [2, [1], 'without the effect of its winner'],
-  ])('of a winner %i and effects of %j, exactly once: %s', (lease, effects, sentence) => {
-    const events = [offer, commit, start(1), start(2), succeed(lease)].filter(
-      (event) => event.type !== 'start' || event.lease <= lease,
-    );
-    const problems = checked(events, facts([{ ...COMPLETED, lease, attempt: lease }], effects), {
-      kinds: EXACT,
-    });
-    if (sentence === undefined) expect(problems).toEqual([]);
-    else expect(problems).toContainEqual(expect.stringContaining(sentence));
+  const withEffects = (lease: number, effects: readonly number[]) => {
+    const starts = Array.from({ length: lease }, (_, index) => start(index + 1));
+    const found = facts([{ ...COMPLETED, lease, attempt: lease }], effects);
+    return checked([offer, commit, ...starts, succeed(lease)], found, { kinds: EXACT });
+  };
+
+  it('finds nothing wrong with one effect, the winner has had', () => {
+    expect(withEffects(2, [2])).toEqual([]);
+  });
+
+  it.each<[readonly number[], string]>([
+    [[], 'without its effect'],
+    [[1, 2], 'has 2 effects'],
+    [[2, 2], 'has 2 effects'],
+    [[1], 'without the effect of its winner'],
+  ])('finds effects %j of a kind that has exactly one: %s', (effects, sentence) => {
+    expect(withEffects(2, effects)).toContainEqual(expect.stringContaining(sentence));
   });
 
   it('reads what a process has written, but for a line that its death cut off', () => {

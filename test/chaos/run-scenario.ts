@@ -61,7 +61,8 @@ export async function runScenario(
     const backAt = faultEnd + (recoveryMs ?? RECOVERY_LIMIT_MS);
     await delay(Math.max(backAt + form.pick(3_000, 15_000) - recorderNow(), 0));
     const after = recorderNow();
-    await arena.quiet(form.pick(30_000, 90_000));
+    // What is not quiet then never will be; the checker names the jobs.
+    await arena.quiet(form.pick(30_000, 90_000)).catch((error: unknown) => problems.push(describe(error)));
     worst = worstRate(arena.history.successes, faultStart, backAt);
     ratio = rateBetween(arena.history.successes, backAt, after) / before;
     if (recoveryMs !== undefined && ratio < LEAST_RATIO)
@@ -70,7 +71,7 @@ export async function runScenario(
       ...check(arena.history, await arena.facts(), { isKept: retentionMs === undefined, burnsNoAttempt }),
     );
   } catch (error) {
-    problems.push(error instanceof Error ? `${error.message} ${describeCause(error)}`.trim() : String(error));
+    problems.push(describe(error));
   }
   await arena.close();
   problems.push(...new Set(arena.problems));
@@ -94,6 +95,7 @@ export async function runScenario(
   };
 }
 
-function describeCause({ cause }: Error): string {
-  return cause instanceof Error ? `(${cause.message})` : '';
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
 }

@@ -72,7 +72,7 @@ class ProducerModule {}
 
 const app = await NestFactory.createApplicationContext(ProducerModule, { logger: ['warn', 'error'] });
 const queue = app.get(QueueService);
-let isStopping = false;
+const state = { isStopping: false };
 let client: Client | undefined;
 
 /** The connection of the transactions, made anew when it broke. */
@@ -114,7 +114,7 @@ async function transaction(): Promise<number> {
 async function produce(): Promise<void> {
   let begin = performance.now();
   let offered = 0;
-  while (!isStopping) {
+  while (!state.isStopping) {
     const due = ((performance.now() - begin) / 1_000) * rate - offered;
     if (due > MAX_BEHIND) {
       begin = performance.now();
@@ -136,7 +136,7 @@ async function produce(): Promise<void> {
 }
 
 process.on('SIGTERM', () => {
-  isStopping = true;
+  state.isStopping = true;
 });
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 process.send?.('ready');

@@ -1,7 +1,8 @@
 // Imported before anything else: whoever asks for the time from here on gets one that is off.
 import { readSettings } from './settings.js';
 
-const { clockSkewMs } = readSettings();
+/** By how much the clock of this process is off, in milliseconds. */
+export const { clockSkewMs } = readSettings();
 
 if (clockSkewMs !== 0) {
   const RealDate = Date;

@@ -1,5 +1,5 @@
 // A worker process. Started by the harness, compiled.
-import './skew-clock.js';
+import { clockSkewMs } from './skew-clock.js';
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -27,4 +27,5 @@ const app = await NestFactory.createApplicationContext(WorkerModule, { logger: [
 app.enableShutdownHooks();
 // Without the harness it has no purpose.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+if (clockSkewMs !== 0) console.log(`by this process's clock it is ${new Date().toISOString()}`);
 process.send?.('ready');
