@@ -12,7 +12,7 @@ import { rateBetween, worstRate } from './throughput.js';
 /** The rate before has to be back after so long, in milliseconds. */
 const RECOVERY_LIMIT_MS = 10_000;
 /** And stay: of the rate before, so much in the mean of the time after. */
-const LEAST_RATIO = 0.9;
+const LEAST_RATIO = 0.85;
 
 /** What a run of a scenario has shown. */
 export interface ScenarioReport {

@@ -93,8 +93,14 @@ async function connection(): Promise<Client> {
   return made;
 }
 
+/** Multiples of the golden ratio, modulo 1, are spread evenly: of each kind there is as much in one second as in the next. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
+const ROLLBACK_EVERY = 20;
+let turn = 0;
+
 async function transaction(): Promise<number> {
-  const dice = Math.random();
+  turn += 1;
+  const dice = (turn * GOLDEN) % 1;
   let sum = 0;
   const chosen = MIX.find(({ share }) => (sum += share) > dice) ?? MIX[MIX.length - 1];
   if (chosen === undefined) return 0;
@@ -105,7 +111,7 @@ async function transaction(): Promise<number> {
   const made = jobs.filter(({ deduplicated }) => !deduplicated).map(({ id }) => id);
   const tx = randomUUID();
   recorder.write({ type: 'offer', tx, kind: definition.kind, jobs: made });
-  const isCommitted = !chance(0.05);
+  const isCommitted = turn % ROLLBACK_EVERY !== 0;
   await on.query(isCommitted ? 'COMMIT' : 'ROLLBACK');
   recorder.write({ type: isCommitted ? 'commit' : 'rollback', tx });
   return size;

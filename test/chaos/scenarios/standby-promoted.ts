@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { access, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createTemporaryRoot } from '../../postgres/data-dir.js';
@@ -30,6 +30,7 @@ async function binDirWithBackup(): Promise<string | undefined> {
 
 /** The standby of a run of this scenario. */
 let standby: PostgresServer | undefined;
+let root = '';
 
 /** A primary, and a standby that has every commit before it is answered. */
 async function prepare(): Promise<OwnGround> {
@@ -38,7 +39,8 @@ async function prepare(): Promise<OwnGround> {
   const ground = await Ground.prepare({ binDir });
   try {
     const user = await serverUser(undefined);
-    const dataDir = join(await createTemporaryRoot(user), 'standby');
+    root = await createTemporaryRoot(user);
+    const dataDir = join(root, 'standby');
     const source = ['-d', ground.server.url, '-c', 'fast', '-X', 'stream'];
     const { code, output } = await run(
       join(binDir, 'pg_basebackup'),
@@ -64,6 +66,7 @@ async function prepare(): Promise<OwnGround> {
     stop: async () => {
       await ground.stop();
       await standby?.stop('immediate');
+      await rm(root, { recursive: true, force: true });
     },
   };
 }
