@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { usableBinaries } from './binaries.js';
 import { createTemporaryRoot, ensureCluster, locateDataDir, writeSettings } from './data-dir.js';
@@ -32,8 +33,8 @@ export interface PostgresServer {
   readonly attached: boolean;
   /** Stops it; legal at any time, any number of times. `immediate` is a crash: recovery at the next start. */
   stop(mode?: StopMode): Promise<void>;
-  /** Stops it and starts it again, with the same port, settings and data. */
-  restart(mode?: 'fast' | 'immediate'): Promise<void>;
+  /** Stops it and starts it again, with the same port, settings and data, `downMs` milliseconds later. */
+  restart(mode?: 'fast' | 'immediate', downMs?: number): Promise<void>;
 }
 
 /** What no caller may change: reachable from this machine only, and no socket file to clean up. */
@@ -107,8 +108,9 @@ function handle(
       await halt(cluster, mode);
       await dispose?.();
     },
-    restart: async (mode = 'fast') => {
+    restart: async (mode = 'fast', downMs = 0) => {
       await halt(cluster, mode);
+      await delay(downMs);
       await boot(cluster, port);
     },
   };
