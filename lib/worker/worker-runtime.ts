@@ -12,13 +12,18 @@ import { VERSION } from '../version.js';
 import { AttemptStateWriter } from './attempt-state-writer.js';
 import { Attempt, CancelledAbort, ShutdownAbort } from './attempt.js';
 import { ClaimBook } from './claim-book.js';
+import { ClaimPermits } from './claim-permits.js';
 import { Claimer } from './claimer.js';
 import { CompletionBatcher } from './completion-batcher.js';
+import { Dispatcher } from './dispatcher.js';
 import { type AttemptResult, type Executor, RELEASED } from './executor.js';
-import { QueueSlots } from './queue-slots.js';
+import { KindLimits } from './kind-limits.js';
+import { PrefetchSizes } from './prefetch-sizes.js';
+import { ReservedSlots } from './queue-slots.js';
 import { reportClosed } from './report-closed.js';
 import { SupervisedLoop } from './supervised-loop.js';
 import { WakeListener } from './wake-listener.js';
+import { WeightedSlots } from './weighted-slots.js';
 
 /** A statement that takes longer has lost its connection; in milliseconds. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -31,8 +36,9 @@ const LAST_FLUSH_MS = 5_000;
 const LEAVE_MS = 2_000;
 
 /**
- * The working half of a process, wired together. The way of a job: the claimer takes it -> an attempt runs it in the
- * executor -> its result goes to the batcher, and its slot is free -> the batcher makes it durable.
+ * The working half of a process, wired together. The way of a job: the claimer takes it -> the dispatcher starts it when a
+ * slot is free -> an attempt runs it in the executor -> its result goes to the batcher, and its slot is free -> the batcher
+ * makes it durable.
  *
  * States: new -> running (start) -> claiming stopped (stopClaiming) -> drained and closed (drain).
  */
@@ -40,7 +46,8 @@ export class WorkerRuntime {
   private readonly logger = new Logger('Awa worker');
   private readonly client: ManagedClient;
   private readonly port: PipelinedPort;
-  private readonly slots: QueueSlots;
+  private readonly permits: ClaimPermits;
+  private readonly dispatcher: Dispatcher;
   private readonly book = new ClaimBook();
   private readonly batcher: CompletionBatcher;
   private readonly states: AttemptStateWriter;
@@ -69,25 +76,41 @@ export class WorkerRuntime {
       onConnect: async () => this.claimer.wake(),
     });
     this.port = new PipelinedPort(this.client, ANSWER_TIMEOUT_MS);
-    this.slots = new QueueSlots(options.queues);
     this.batcher = new CompletionBatcher(this.port, database.schema, (job, state, settlement) => {
       this.book.close(job);
       reportClosed(job, state, settlement);
+      this.claimer.resultStored();
       if (state === 'retryable' || state === 'scheduled') this.onDeferred(settlement?.delayMs ?? 0);
     });
     this.states = new AttemptStateWriter(this.port, database.schema);
-    this.claimer = new Claimer(this.port, database, this.slots, this.book, {
-      pollIntervalMs: options.pollIntervalMs,
+    const { queues, globalMaxWorkers, pollIntervalMs } = options;
+    const slots =
+      globalMaxWorkers === undefined
+        ? new ReservedSlots(queues)
+        : new WeightedSlots(globalMaxWorkers, queues);
+    const prefetch = new PrefetchSizes(queues);
+    this.permits = new ClaimPermits(queues, slots, (queue) => this.dispatcher.prefetchRoom(queue));
+    this.dispatcher = new Dispatcher({
+      slots,
+      prefetch,
+      kinds: new KindLimits((kind) => executor.concurrencyOf(kind)),
+      isPaced: (queue) => this.permits.isPaced(queue),
+      start: (job) => void this.runAttempt(job),
+      giveBack: (job, result) => this.giveBack(job, result),
+      onRoom: () => this.claimer.slotFreed(),
+    });
+    const names = queues.map(({ name }) => name);
+    this.claimer = new Claimer(this.port, database, this.permits, prefetch, this.book, {
+      queues: names,
+      pollIntervalMs,
       instanceId: () => this.id,
       isBlocked: () => this.batcher.isFull,
-      run: (job) => void this.runAttempt(job),
-      handBack: (job) => this.finish(job, RELEASED),
+      accept: (jobs) => this.dispatcher.accept(jobs),
     });
-    const queues = new Set(options.queues.map(({ name }) => name));
     this.listener = new WakeListener(
       database,
       (queue) => {
-        if (queue === undefined || queues.has(queue)) this.claimer.wake();
+        if (queue === undefined || names.includes(queue)) this.claimer.wake(queue);
       },
       (jobId, runLease) => this.cancelAttempt(jobId, runLease),
     );
@@ -111,8 +134,10 @@ export class WorkerRuntime {
     this.states.start();
     this.listener.start();
     this.claimer.start();
-    const queues = this.options.queues.map(({ name, maxWorkers }) => `${name} (${maxWorkers})`).join(', ');
-    this.logger.log(`working on ${queues} as instance ${this.id}`);
+    const { queues, globalMaxWorkers } = this.options;
+    const list = queues.map(({ name, maxWorkers }) => `${name} (${maxWorkers})`).join(', ');
+    const most = globalMaxWorkers === undefined ? '' : `, ${globalMaxWorkers} in all,`;
+    this.logger.log(`working on ${list}${most} as instance ${this.id}`);
   }
 
   /** New work may be there. */
@@ -122,6 +147,8 @@ export class WorkerRuntime {
 
   /** Claims nothing any more; what runs goes on. */
   async stopClaiming(): Promise<void> {
+    // What has not been started goes back at once, also what a claim under way brings.
+    this.dispatcher.stop();
     await this.claimer.stop();
   }
 
@@ -169,11 +196,19 @@ export class WorkerRuntime {
   private finish(job: ClaimedJob, result: AttemptResult, mayHaveState = false): void {
     if (result === 'completed') this.batcher.complete(job, mayHaveState);
     else this.batcher.settle({ job, ...result });
-    this.slots.release(job.queue);
-    this.claimer.slotFreed(job.queue);
+    this.dispatcher.ended(job);
+  }
+
+  /** A claimed job that was not started. */
+  private giveBack(job: ClaimedJob, result: AttemptResult): void {
+    this.permits.returned(job.queue);
+    if (result !== 'completed') this.batcher.settle({ job, ...result });
   }
 
   private cancelAttempt(jobId: string, runLease: number): void {
+    const waiting = this.dispatcher.drop(jobId, runLease);
+    // Its attempt is closed already.
+    if (waiting !== undefined) this.book.close(waiting);
     for (const attempt of this.attempts) {
       if (attempt.job.jobId === jobId && attempt.job.runLease === runLease)
         attempt.abort(new CancelledAbort());
@@ -226,6 +261,7 @@ export class WorkerRuntime {
         );
         for (const attempt of this.attempts)
           attempt.abort(new Error('This worker was declared lost: the job was taken over.'));
+        this.dispatcher.handBack();
         // Struck off: it may also be that the database was restored under this process.
         await adoptForeignCluster(this.database, this.port);
         await this.register();
