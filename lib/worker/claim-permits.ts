@@ -65,12 +65,15 @@ export class ClaimPermits {
     this.buckets.get(queue)?.giveBack(1);
   }
 
-  /** Milliseconds until tokens let one of the queues go on that has a slot; Infinity when none waits for that. */
+  /**
+   * Milliseconds until tokens let one of these queues go on that has a slot; Infinity when none waits for that. For queues that
+   * `available` has given nothing; a token may have come since, so that is not asked again.
+   */
   tokensInMs(contending: ReadonlySet<string>): number {
     let first = Number.POSITIVE_INFINITY;
     for (const queue of contending) {
       const bucket = this.buckets.get(queue);
-      if (bucket === undefined || bucket.available > 0 || !this.slots.canTake(queue)) continue;
+      if (bucket === undefined || !this.slots.canTake(queue)) continue;
       // Never 0, which would be a turn without a claim.
       first = Math.min(first, Math.max(bucket.readyInMs(TOKEN_PACE_MS), 1));
     }

@@ -95,7 +95,7 @@ export class Claimer {
     const due = this.looks.due();
     const permits = this.permits.available(due);
     if (!permits.some(({ queue }) => due.has(queue))) {
-      return this.untilReconcile(Math.min(this.looks.nextPollInMs(), this.permits.tokensInMs(due)));
+      return this.untilReconcile(Math.min(this.looks.nextPollInMs(due), this.permits.tokensInMs(due)));
     }
 
     for (const { queue } of permits) this.looks.begin(queue);

@@ -80,10 +80,13 @@ export class QueueLooks {
     look.pollAt = this.now() + waitMs;
   }
 
-  /** Milliseconds until the poll of the first queue that is not due comes round. */
-  nextPollInMs(): number {
+  /**
+   * Milliseconds until the first poll of the queues that were not among these, which were due. Time has passed since: one that
+   * has come round in between must not be missed.
+   */
+  nextPollInMs(due: ReadonlySet<string>): number {
     let next = Number.POSITIVE_INFINITY;
-    for (const [queue, { pollAt }] of this.looks) if (!this.isDue(queue)) next = Math.min(next, pollAt);
-    return next - this.now();
+    for (const [queue, { pollAt }] of this.looks) if (!due.has(queue)) next = Math.min(next, pollAt);
+    return Math.max(next - this.now(), 0);
   }
 }

@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
 
+import { ClaimPermits } from '../../lib/worker/claim-permits.js';
 import { KindLimits } from '../../lib/worker/kind-limits.js';
 import { PrefetchSizes } from '../../lib/worker/prefetch-sizes.js';
 import { QueueLooks } from '../../lib/worker/queue-looks.js';
+import { ReservedSlots } from '../../lib/worker/queue-slots.js';
 
 it('knows when a kind is full, and lets kinds without a limit alone', () => {
   const kinds = new KindLimits((kind) => (kind === 'limited' ? 2 : undefined));
@@ -97,7 +99,7 @@ it('looks at a queue again after an announcement during the look, and otherwise 
   look('a', empty, 'b');
   look('b', empty, 'b');
   expect([...looks.due()]).toEqual(['b']);
-  expect(looks.nextPollInMs()).toBe(100);
+  expect(looks.nextPollInMs(looks.due())).toBe(100);
   look('b');
   expect([...looks.due()]).toEqual([]);
   looks.announce('a');
@@ -110,13 +112,39 @@ it('looks at a queue again after an announcement during the look, and otherwise 
   // Others claim from it now: soon again, but not at once.
   look('a', { ...empty, wasContended: true });
   expect(looks.due().size).toBe(0);
-  expect(looks.nextPollInMs()).toBeGreaterThanOrEqual(5);
-  expect(looks.nextPollInMs()).toBeLessThanOrEqual(10);
+  expect(looks.nextPollInMs(looks.due())).toBeGreaterThanOrEqual(5);
+  expect(looks.nextPollInMs(looks.due())).toBeLessThanOrEqual(10);
 
   // An idle queue is looked at less and less often, up to ten times.
   for (let idle = 0; idle < 20; idle++) for (const queue of ['a', 'b']) look(queue);
-  expect(looks.nextPollInMs()).toBe(1_000);
+  expect(looks.nextPollInMs(looks.due())).toBe(1_000);
   looks.announce();
   for (const queue of ['a', 'b']) look(queue);
-  expect(looks.nextPollInMs()).toBe(100);
+  expect(looks.nextPollInMs(looks.due())).toBe(100);
+});
+
+it('misses no poll and no token that comes between the look at what is due and that at the time left', () => {
+  // A clock that goes on whenever it is read.
+  let now = 0;
+  const clock = () => (now += 0.4);
+  const looks = new QueueLooks(['a', 'b'], 10, clock);
+  const slots = new ReservedSlots([{ name: 'a', maxWorkers: 5 }]);
+  const rateLimit = { max: 1, perMs: 7, burst: 1 };
+  const permits = new ClaimPermits([{ name: 'a', rateLimit }], slots, () => 0, clock);
+  for (let turn = 0; turn < 1_000; turn++) {
+    const due = looks.due();
+    if (due.size > 0) {
+      for (const queue of due) {
+        looks.begin(queue);
+        looks.end(queue, { jobs: 1, wasFull: false, wasContended: false, wasRefused: false });
+      }
+    } else expect(looks.nextPollInMs(due)).toBeLessThanOrEqual(10);
+
+    const contending = new Set(['a']);
+    const taken = permits.available(contending);
+    if (taken.length > 0) {
+      permits.take(taken);
+      permits.giveBack(taken, () => 1);
+    } else expect(permits.tokensInMs(contending)).toBeLessThanOrEqual(7);
+  }
 });
