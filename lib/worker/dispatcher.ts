@@ -97,10 +97,11 @@ export class Dispatcher {
   }
 
   private place(job: ClaimedJob): void {
-    const { slots, kinds, isPaced } = this.options;
+    const { slots, kinds } = this.options;
     if (this.isStopped) return this.options.giveBack(job, RELEASED);
     if (kinds.isFull(job.kind)) {
-      if (isPaced(job.queue) || this.waitingOf(job.kind) >= kinds.maxWaiting(job.kind)) this.setAside(job);
+      if (this.options.isPaced(job.queue) || this.waitingOf(job.kind) >= kinds.maxWaiting(job.kind))
+        this.setAside(job);
       else this.keep(job);
     } else if (slots.canTake(job.queue)) this.start(job);
     else this.keep(job);

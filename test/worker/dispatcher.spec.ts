@@ -43,7 +43,6 @@ describe('a dispatcher', () => {
 
   afterEach(() => {
     dispatcher.stop();
-    expect(vi.getTimerCount()).toBe(0);
     vi.useRealTimers();
   });
 
@@ -125,7 +124,9 @@ describe('a dispatcher', () => {
   it('hands everything back when it stops, and what comes after', () => {
     const jobs = [job(), job(), job()];
     dispatcher.accept(jobs);
+    expect(vi.getTimerCount()).toBe(1);
     dispatcher.stop();
+    expect(vi.getTimerCount()).toBe(0);
     const late = job();
     dispatcher.accept([late]);
     dispatcher.ended(jobs[0] as ClaimedJob);
