@@ -7,6 +7,9 @@ import type { QueueSlots } from './queue-slots.js';
 /** A claimed job that has not started within this time goes back: others may be free for it. In milliseconds. */
 const PATIENCE_MS = 300;
 
+/** So many cancelled attempts are remembered: a cancel can be heard of before the answer of the claim is read. */
+const REMEMBERED_CANCELS = 1_000;
+
 interface Waiting {
   readonly job: ClaimedJob;
   readonly since: number;
@@ -22,6 +25,8 @@ export interface DispatcherOptions {
   start(job: ClaimedJob): void;
   /** Closes the attempt of a job that has not been started. */
   giveBack(job: ClaimedJob, result: AttemptResult): void;
+  /** Forgets a job that was cancelled before it was started: its attempt is closed already. */
+  drop(job: ClaimedJob): void;
   /** A slot was freed, or there is room to claim ahead. */
   onRoom(): void;
 }
@@ -37,6 +42,7 @@ export interface DispatcherOptions {
 export class Dispatcher {
   private readonly waiting = new Map<string, Waiting[]>();
   private readonly started = new Map<ClaimedJob, number>();
+  private readonly cancelled = new Set<string>();
   private isStopped = false;
   private timer: NodeJS.Timeout | undefined;
 
@@ -63,13 +69,16 @@ export class Dispatcher {
     this.options.onRoom();
   }
 
-  /** Drops a job that was cancelled before it was started. @returns the job; undefined when it does not wait here. */
-  drop(jobId: string, runLease: number): ClaimedJob | undefined {
+  /** An attempt was cancelled, of this process or another: it is not started any more. */
+  cancel(jobId: string, runLease: number): void {
     for (const list of this.waiting.values()) {
       const at = list.findIndex(({ job }) => job.jobId === jobId && job.runLease === runLease);
-      if (at >= 0) return list.splice(at, 1)[0]?.job;
+      const [entry] = at >= 0 ? list.splice(at, 1) : [];
+      if (entry !== undefined) return this.options.drop(entry.job);
     }
-    return undefined;
+    this.cancelled.add(`${jobId}:${runLease}`);
+    const [oldest] = this.cancelled;
+    if (this.cancelled.size > REMEMBERED_CANCELS && oldest !== undefined) this.cancelled.delete(oldest);
   }
 
   /** How many jobs of the queue to claim beyond its free slots: fills up when the half is gone, so that claims are not tiny. */
@@ -98,6 +107,7 @@ export class Dispatcher {
 
   private place(job: ClaimedJob): void {
     const { slots, kinds } = this.options;
+    if (this.cancelled.delete(`${job.jobId}:${job.runLease}`)) return this.options.drop(job);
     if (this.isStopped) return this.options.giveBack(job, RELEASED);
     if (kinds.isFull(job.kind)) {
       if (this.options.isPaced(job.queue) || this.waitingOf(job.kind) >= kinds.maxWaiting(job.kind))

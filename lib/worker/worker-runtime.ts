@@ -97,6 +97,7 @@ export class WorkerRuntime {
       isPaced: (queue) => this.permits.isPaced(queue),
       start: (job) => void this.runAttempt(job),
       giveBack: (job, result) => this.giveBack(job, result),
+      drop: (job) => this.book.close(job),
       onRoom: () => this.claimer.slotFreed(),
     });
     const names = queues.map(({ name }) => name);
@@ -206,9 +207,7 @@ export class WorkerRuntime {
   }
 
   private cancelAttempt(jobId: string, runLease: number): void {
-    const waiting = this.dispatcher.drop(jobId, runLease);
-    // Its attempt is closed already.
-    if (waiting !== undefined) this.book.close(waiting);
+    this.dispatcher.cancel(jobId, runLease);
     for (const attempt of this.attempts) {
       if (attempt.job.jobId === jobId && attempt.job.runLease === runLease)
         attempt.abort(new CancelledAbort());

@@ -15,6 +15,7 @@ function job(queue = 'q', kind = 'plain'): ClaimedJob {
 
 describe('a dispatcher', () => {
   let started: ClaimedJob[];
+  let dropped: ClaimedJob[];
   let given: (readonly [job: ClaimedJob, outcome: string])[];
   let dispatcher: Dispatcher;
   let prefetch: PrefetchSizes;
@@ -24,7 +25,7 @@ describe('a dispatcher', () => {
     vi.useFakeTimers({
       toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'performance'],
     });
-    [started, given, paced] = [[], [], []];
+    [started, dropped, given, paced] = [[], [], [], []];
     const queues = [
       { name: 'q', maxWorkers: 2, prefetch: true },
       { name: 'other', maxWorkers: 2, prefetch: true },
@@ -37,6 +38,7 @@ describe('a dispatcher', () => {
       isPaced: (queue) => paced.includes(queue),
       start: (next) => started.push(next),
       giveBack: (next, result) => given.push([next, result === 'completed' ? result : result.outcome]),
+      drop: (gone) => dropped.push(gone),
       onRoom: () => undefined,
     });
   });
@@ -113,11 +115,22 @@ describe('a dispatcher', () => {
     const jobs = [job(), job(), job()];
     dispatcher.accept(jobs);
     const waiting = jobs[2] as ClaimedJob;
-    expect(dispatcher.drop(waiting.jobId, 2)).toBeUndefined();
-    expect(dispatcher.drop(waiting.jobId, 1)).toBe(waiting);
-    expect(dispatcher.drop((jobs[0] as ClaimedJob).jobId, 1)).toBeUndefined();
+    dispatcher.cancel(waiting.jobId, 2);
+    dispatcher.cancel((jobs[0] as ClaimedJob).jobId, 1);
+    expect(dropped).toEqual([]);
+    dispatcher.cancel(waiting.jobId, 1);
+    expect(dropped).toEqual([waiting]);
     dispatcher.ended(jobs[0] as ClaimedJob);
     expect(started).toHaveLength(2);
+    expect(given).toEqual([]);
+  });
+
+  it('drops a job whose cancel was heard of before the answer of its claim', () => {
+    const [first, second] = [job(), job()];
+    dispatcher.cancel(first.jobId, 1);
+    dispatcher.accept([first, second]);
+    expect(started).toEqual([second]);
+    expect(dropped).toEqual([first]);
     expect(given).toEqual([]);
   });
 
