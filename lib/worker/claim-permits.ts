@@ -52,11 +52,15 @@ export class ClaimPermits {
     }
   }
 
-  /** The claim has ended: its slots are free again for whatever it got, its tokens are spent for that. */
+  /**
+   * The claim has ended: its slots are free again for whatever it got, and the tokens for that are spent now, when it starts, and not
+   * when the claim began: claims take longer at one time than at another, and starts would come closer together than tokens.
+   */
   giveBack(permits: readonly Permit[], claimed: (queue: string) => number): void {
     for (const { queue, slots } of permits) {
       this.slots.unreserve(queue, slots);
-      this.buckets.get(queue)?.giveBack(slots - claimed(queue));
+      this.buckets.get(queue)?.giveBack(slots);
+      this.buckets.get(queue)?.take(claimed(queue));
     }
   }
 

@@ -154,3 +154,34 @@ it('misses no poll and no token that comes between the look at what is due and t
   expect(tokens.length).toBeGreaterThan(100);
   expect(Math.max(...tokens)).toBeLessThanOrEqual(7);
 });
+
+it('counts starts, not claims: however long claims take, no time sees more starts than the rate allows', () => {
+  let now = 0;
+  const slots = new ReservedSlots([{ name: 'a', maxWorkers: 100 }]);
+  const rateLimit = { max: 20, perMs: 500, burst: 5 };
+  const permits = new ClaimPermits(
+    [{ name: 'a', rateLimit }],
+    slots,
+    () => 0,
+    () => now,
+  );
+  const starts: number[] = [];
+  for (let claim = 0; claim < 10_000; claim++) {
+    // Now and then nothing is asked for, and then a claim takes long.
+    const isSlow = claim % 600 === 0;
+    if (isSlow) now += 300;
+    const taken = permits.available(new Set(['a']));
+    permits.take(taken);
+    now += isSlow ? 300 : 1;
+    const jobs = taken[0]?.limit ?? 0;
+    permits.giveBack(taken, () => jobs);
+    for (let job = 0; job < jobs; job++) starts.push(now);
+  }
+  let most = 0;
+  for (let first = 0, last = 0; last < starts.length; last++) {
+    while ((starts[last] ?? 0) - (starts[first] ?? 0) >= 500) first++;
+    most = Math.max(most, last - first + 1);
+  }
+  expect(most).toBeLessThanOrEqual(25);
+  expect(starts.length).toBeGreaterThan((now / 500) * 10);
+});

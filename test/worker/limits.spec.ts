@@ -354,6 +354,25 @@ describe('limits of a worker', () => {
     for (const gate of gates) gate.open();
   });
 
+  it('looks less and less often when idle, for all queues at once, and never ceases to', async () => {
+    await apps.start({
+      queues: { [A.queue]: {}, [B.queue]: {} },
+      worker: { pollIntervalMs: 20 },
+      handlers: handlers(),
+    });
+    const times: number[] = [];
+    await until(
+      async () => {
+        while (times.length < claims()) times.push(performance.now());
+        return times.length >= 40;
+      },
+      { what: '40 looks at nothing' },
+    );
+    const since = (look: number) => (times[39] ?? 0) - (times[look] ?? 0);
+    expect(since(29)).toBeGreaterThan(10 * 150);
+    expect(since(9)).toBeGreaterThan(since(29) * 2);
+  });
+
   it('claims nothing while all workers are busy, however much is announced', async () => {
     await producer.queue.enqueueMany(A, numbers(10));
     b.open();
