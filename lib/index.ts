@@ -37,6 +37,7 @@ export { checkSchemaVersion, type MigrationTarget, runMigrations } from './migra
 export type {
   AwaModuleOptions,
   QueueOptions,
+  RateLimitOptions,
   RetentionOptions,
   WorkerOptions,
 } from './options/awa-module.options.js';

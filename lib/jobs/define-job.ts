@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { InvalidOptionsError } from '../errors/index.js';
 import type { JobDefinition, JobPriority } from './job-definition.js';
 import {
+  concurrencyProblems,
   maxAttemptsProblems,
   nameProblems,
   priorityProblems,
@@ -39,6 +40,11 @@ export interface JobOptions {
   readonly timeout?: number;
   /** Tags that each of its jobs carries: at most 20, each of 1 to 200 characters. */
   readonly tags?: readonly string[];
+  /**
+   * How many of its jobs one process runs at a time, in all queues together; 1 to 10,000. Default: as many as its queue has workers.
+   * Jobs above it are in nobody's way, and use no attempts up. See docs/queues.md for what they cost.
+   */
+  readonly concurrency?: number;
   /** What makes its jobs unique. Default: nothing, each enqueue makes a job. */
   readonly unique?: UniqueOptions;
 }
@@ -61,6 +67,7 @@ type SurvivesJson<Payload> = [Payload] extends [JsonSafe<Payload>]
 
 const KNOWN_OPTIONS: readonly string[] = [
   'queue',
+  'concurrency',
   'maxAttempts',
   'priority',
   'retry',
@@ -107,6 +114,7 @@ export function defineJob(
 ): JobDefinition {
   const {
     queue = DEFAULT_QUEUE,
+    concurrency,
     maxAttempts = DEFAULT_MAX_ATTEMPTS,
     priority = DEFAULT_PRIORITY,
     retry,
@@ -119,6 +127,7 @@ export function defineJob(
     ...nameProblems('kind', kind),
     ...unknownKeyProblems('defineJob', options, KNOWN_OPTIONS),
     ...nameProblems('queue', queue),
+    ...(concurrency === undefined ? [] : concurrencyProblems(concurrency)),
     ...maxAttemptsProblems(maxAttempts),
     ...priorityProblems(priority),
     ...(retry === undefined ? [] : retryProblems(retry)),
@@ -131,6 +140,7 @@ export function defineJob(
   return Object.freeze({
     kind,
     queue,
+    concurrency,
     maxAttempts,
     priority,
     retry: typeof retry === 'object' ? Object.freeze({ ...retry }) : retry,

@@ -23,6 +23,8 @@ export interface JobDefinition<Input = unknown, Output = unknown, Kind extends s
   readonly kind: Kind;
   /** Queue that its jobs go to unless an enqueue says otherwise. */
   readonly queue: string;
+  /** How many of its jobs one process runs at a time; undefined: as many as its queue has workers. */
+  readonly concurrency: number | undefined;
   /** Attempts a job gets before it counts as failed, 1 to 1000. */
   readonly maxAttempts: number;
   /** Priority its jobs have unless an enqueue says otherwise. */

@@ -38,6 +38,13 @@ export function maxAttemptsProblems(value: unknown): string[] {
     : [`maxAttempts must be a whole number from 1 to ${MAX_ATTEMPTS_LIMIT}, not ${show(value)}`];
 }
 
+/** What is wrong with a number of jobs of a kind that run at a time. */
+export function concurrencyProblems(value: unknown): string[] {
+  return isIntegerBetween(value, 1, 10_000)
+    ? []
+    : [`concurrency must be a whole number from 1 to 10000, not ${show(value)}`];
+}
+
 /** What is wrong with a list of tags. */
 export function tagsProblems(value: unknown): string[] {
   if (!Array.isArray(value)) return [`tags must be an array of strings, not ${typeName(value)}`];

@@ -1,6 +1,16 @@
 import type { DataSource } from 'typeorm';
 import type { JobDefinition } from '../jobs/index.js';
 
+/** So many jobs in so many milliseconds. @publicApi */
+export interface RateLimitOptions {
+  /** How many jobs start in `perMs`; 1 to 1,000,000. */
+  readonly max: number;
+  /** Milliseconds; 1 to a day. */
+  readonly perMs: number;
+  /** How many may start at once after a quiet time; 1 to 1,000,000. Default: those of a second, at least 1. */
+  readonly burst?: number;
+}
+
 /**
  * Settings of one queue. `aging` and `shards` are stored with the queue, for all processes; a process that leaves one out leaves
  * it as it is stored.
@@ -8,8 +18,22 @@ import type { JobDefinition } from '../jobs/index.js';
  * @publicApi
  */
 export interface QueueOptions {
-  /** How many of its jobs one process runs at a time; 1 to 10,000. Default 50. */
+  /** How many of its jobs one process runs at a time; 1 to 10,000. Default 50, with `worker.globalMaxWorkers` as many as that. */
   readonly maxWorkers?: number;
+  /** With `worker.globalMaxWorkers`: workers that are kept for this queue; 0 to 10,000. Default 0. */
+  readonly minWorkers?: number;
+  /** With `worker.globalMaxWorkers`: its part of the workers that are kept for none, against the other queues with work; 1 to 1,000. Default 1. */
+  readonly weight?: number;
+  /**
+   * How many of its jobs one process starts in a time: any `perMs` sees at most `max + burst`. Each process has its own; an attempt
+   * that is retried counts again.
+   */
+  readonly rateLimit?: RateLimitOptions;
+  /**
+   * Whether a process may claim a few of its jobs ahead of a free worker, when they are short. Default `true`; never with one worker, a
+   * `rateLimit` or `worker.globalMaxWorkers`.
+   */
+  readonly prefetch?: boolean;
   /**
    * A job that waits so many milliseconds is claimed as if it were one priority more urgent, and so on for each further step; 1,000
    * to a day, 0: never. 60,000 at first.
@@ -37,6 +61,11 @@ export interface QueueOptions {
 export interface WorkerOptions {
   /** The queues this process works on; all of `queues` by default. */
   readonly queues?: readonly string[];
+  /**
+   * How many jobs this process runs at a time, of all its queues together; 1 to 10,000. The queues share them by `minWorkers` and
+   * `weight`. Default: each queue has `maxWorkers` of its own.
+   */
+  readonly globalMaxWorkers?: number;
   /** How often to look for work when nothing announces it; 10 to 60,000. Default 200, backing off to ten times that when idle. */
   readonly pollIntervalMs?: number;
   /** How often the process proves that it lives; 100 to 60,000. Default 5,000. */

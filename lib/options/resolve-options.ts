@@ -1,7 +1,7 @@
 import { DataSource } from 'typeorm';
 import { InvalidOptionsError } from '../errors/index.js';
 import { DEFAULT_MAX_ARGS_BYTES, DEFAULT_QUEUE, type JobDefinition } from '../jobs/index.js';
-import { nameProblems, show, timeoutProblems, unknownKeyProblems } from '../jobs/job-options.rules.js';
+import { nameProblems, show, unknownKeyProblems } from '../jobs/job-options.rules.js';
 import type { QueueRegistration } from '../storage/operations/queues.js';
 import { type SchemaName, schemaName } from '../storage/schema-name.js';
 import type {
@@ -10,15 +10,13 @@ import type {
   RetentionOptions,
   WorkerOptions,
 } from './awa-module.options.js';
+import { poolProblems, queueLimits, type ResolvedQueueLimits } from './worker-limits.rules.js';
 
 /** Worker settings with every default filled in. */
 export interface ResolvedWorkerOptions {
-  readonly queues: readonly {
-    readonly name: string;
-    readonly maxWorkers: number;
-    /** 0: none. */
-    readonly timeoutMs: number;
-  }[];
+  readonly queues: readonly ResolvedQueueLimits[];
+  /** Undefined: each queue has workers of its own. */
+  readonly globalMaxWorkers: number | undefined;
   readonly pollIntervalMs: number;
   readonly heartbeatIntervalMs: number;
   readonly heartbeatStaleMs: number;
@@ -62,6 +60,10 @@ const OPTION_KEYS = Object.keys({
 
 const QUEUE_KEYS = Object.keys({
   maxWorkers: true,
+  minWorkers: true,
+  weight: true,
+  rateLimit: true,
+  prefetch: true,
   aging: true,
   shards: true,
   deadLetter: true,
@@ -70,6 +72,7 @@ const QUEUE_KEYS = Object.keys({
 
 const WORKER_KEYS = Object.keys({
   queues: true,
+  globalMaxWorkers: true,
   pollIntervalMs: true,
   heartbeatIntervalMs: true,
   heartbeatStaleMs: true,
@@ -211,10 +214,11 @@ class Checker {
     worker: boolean | WorkerOptions,
     queues: NonNullable<AwaModuleOptions['queues']>,
   ): ResolvedWorkerOptions | undefined {
-    const limits = Object.entries(queues).map(([name, settings]) => this.queue(name, settings));
+    const settings = typeof worker === 'boolean' ? {} : worker;
+    const most = this.optionalInteger('worker.globalMaxWorkers', settings.globalMaxWorkers, 1, 10_000);
+    const limits = Object.entries(queues).map(([name, options]) => this.queue(name, options, most));
     if (limits.length === 0) this.problems.push('queues must name at least one queue');
     if (worker === false) return undefined;
-    const settings = worker === true ? {} : worker;
     this.problems.push(...unknownKeyProblems('worker', settings, WORKER_KEYS));
     const interval = this.integer(
       'worker.heartbeatIntervalMs',
@@ -236,8 +240,11 @@ class Checker {
           'one late heartbeat must not look like a death',
       );
     }
+    const chosen = this.chosen(limits, settings.queues);
+    this.problems.push(...poolProblems(chosen, queues, most));
     return {
-      queues: this.chosen(limits, settings.queues),
+      queues: chosen,
+      globalMaxWorkers: most,
       pollIntervalMs: this.integer('worker.pollIntervalMs', settings.pollIntervalMs, 200, 10, 60_000),
       heartbeatIntervalMs: interval,
       heartbeatStaleMs: stale,
@@ -260,21 +267,15 @@ class Checker {
 
   private queue(
     name: string,
-    settings: QueueOptions,
-  ): { name: string; maxWorkers: number; timeoutMs: number } {
+    options: QueueOptions,
+    globalMaxWorkers: number | undefined,
+  ): ResolvedQueueLimits {
     this.problems.push(...nameProblems(`queue ${JSON.stringify(name)}`, name));
-    if (!isObject(settings)) {
-      this.problems.push(`queues.${name} must be an object, not ${show(settings)}`);
-      return { name, maxWorkers: 1, timeoutMs: 0 };
-    }
-    this.problems.push(...unknownKeyProblems(`queues.${name}`, settings, QUEUE_KEYS));
-    const { timeout = 0 } = settings;
-    this.problems.push(...timeoutProblems(`queues.${name}.timeout`, timeout));
-    return {
-      name,
-      maxWorkers: this.integer(`queues.${name}.maxWorkers`, settings.maxWorkers, 50, 1, 10_000),
-      timeoutMs: timeout,
-    };
+    if (!isObject(options)) this.problems.push(`queues.${name} must be an object, not ${show(options)}`);
+    else this.problems.push(...unknownKeyProblems(`queues.${name}`, options, QUEUE_KEYS));
+    return queueLimits(name, isObject(options) ? options : {}, globalMaxWorkers, this.problems, (...given) =>
+      this.integer(...given),
+    );
   }
 
   private chosen<Limit extends { name: string }>(

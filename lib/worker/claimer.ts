@@ -1,17 +1,16 @@
 import { Logger } from '@nestjs/common';
 import { adoptForeignCluster } from '../migrate/adopt-cluster.js';
 import type { Database } from '../storage/connection/database.js';
-import { type Claim, claimJobs, type ClaimedJob, type ClaimLimit } from '../storage/operations/claim-jobs.js';
+import { type Claim, claimJobs, type ClaimedJob } from '../storage/operations/claim-jobs.js';
 import { FOREIGN_CLUSTER } from '../storage/operations/foreign-cluster.js';
 import { releaseUnknownClaims } from '../storage/operations/instances.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import { sqlState } from '../storage/sql-state.js';
 import type { ClaimBook } from './claim-book.js';
-import type { QueueSlots } from './queue-slots.js';
+import type { ClaimPermits, Permit } from './claim-permits.js';
+import type { PrefetchSizes } from './prefetch-sizes.js';
+import { QueueLooks } from './queue-looks.js';
 import { SupervisedLoop } from './supervised-loop.js';
-
-/** An idle poll backs off to so many poll intervals: notifications come in between. */
-const MAX_IDLE_FACTOR = 10;
 
 /**
  * When to compare what the database has claimed for this process with what the process knows, in milliseconds: regularly, and
@@ -20,34 +19,33 @@ const MAX_IDLE_FACTOR = 10;
 const RECONCILE_INTERVAL_MS = 30_000;
 const RECONCILE_AFTER_LOSS_MS = [0, 2_000, 8_000];
 
-/** Somebody else was claiming from the lanes that have jobs: look again after so many milliseconds, and up to as many more. */
-const CONTENDED_RETRY_MS = 5;
-
 export interface ClaimerOptions {
+  readonly queues: readonly string[];
   readonly pollIntervalMs: number;
   /** The instance to claim for, now. */
   instanceId(): string;
   /** Whether results pile up: claim nothing then. */
   isBlocked(): boolean;
-  /** Takes over a job; its slot is taken. */
-  run(job: ClaimedJob): void;
-  /** Takes over a job that came too late to be run. */
-  handBack(job: ClaimedJob): void;
+  /** Takes over what was claimed. */
+  accept(jobs: readonly ClaimedJob[]): void;
 }
 
 /**
- * Claims jobs for all queues of the process with one statement a turn, never more than there are free slots.
+ * Claims jobs for all queues of the process with one statement a turn, with permits that are taken before: slots and tokens.
  *
- * Woken by a notification, by a slot that becomes free in a queue where more is known to wait (its last claim took all
- * that it could), or by the poll.
+ * A turn claims when some queue is due (queue-looks.ts) and has a permit; queues that are not due ride along when they have slots.
+ * Otherwise it waits, and this ends the wait:
+ *   - an announcement: a notification, a promotion, a new connection;
+ *   - a slot that is freed while a queue is due, whichever it is: in a common pool it may be for another one;
+ *   - the timer, when the first poll comes round or a bucket has its next token;
+ *   - a result that was stored, when results had piled up.
+ * A look at a queue that brought less than it might have leaves the queue not due, so that no turn claims twice for nothing.
  */
 export class Claimer {
   private readonly logger = new Logger('Awa claimer');
   private readonly loop = new SupervisedLoop('claimer', () => this.turn());
-  private stopping = false;
-  /** Queues whose last claim took all that it could: more may wait, for the next slot that is freed. */
-  private readonly backlogged = new Set<string>();
-  private idleTurns = 0;
+  private readonly looks: QueueLooks;
+  private wasBlocked = false;
   private nextReconcileAt = performance.now() + RECONCILE_INTERVAL_MS;
   /** Waiting times that remain after an answer was lost. */
   private reconcileDelays: number[] = [];
@@ -55,29 +53,36 @@ export class Claimer {
   constructor(
     private readonly port: SqlPort,
     private readonly database: Database,
-    private readonly slots: QueueSlots,
+    private readonly permits: ClaimPermits,
+    private readonly prefetch: PrefetchSizes,
     private readonly book: ClaimBook,
     private readonly options: ClaimerOptions,
-  ) {}
+  ) {
+    this.looks = new QueueLooks(options.queues, options.pollIntervalMs);
+  }
 
   start(): void {
     this.loop.start();
   }
 
-  /** There may be work. */
-  wake(): void {
-    this.idleTurns = 0;
+  /** There may be work in the queue, or in any. */
+  wake(queue?: string): void {
+    this.looks.announce(queue);
     this.loop.wake();
   }
 
-  /** A slot of the queue is free again. */
-  slotFreed(queue: string): void {
-    if (this.backlogged.has(queue)) this.loop.wake();
+  /** A slot is free again, or there is room to claim ahead. */
+  slotFreed(): void {
+    if (this.looks.due().size > 0) this.loop.wake();
+  }
+
+  /** A result is stored: what had piled up may be less now. */
+  resultStored(): void {
+    if (this.wasBlocked && !this.options.isBlocked()) this.loop.wake();
   }
 
   /** Resolves when no claim is under way and none will be. */
   async stop(): Promise<void> {
-    this.stopping = true;
     await this.loop.stop();
     // Nobody else would hand it back untouched. Without a database it is left to the rescue.
     if (this.reconcileDelays.length > 0) await this.reconcile(true).catch(() => undefined);
@@ -85,33 +90,39 @@ export class Claimer {
 
   private async turn(): Promise<number> {
     await this.reconcile();
-    if (this.options.isBlocked()) return this.options.pollIntervalMs;
-    const limits = this.slots.free();
-    // Every slot is taken, and so every queue backlogged: the next slot that is freed wakes the loop.
-    if (limits.length === 0) return this.untilReconcile(Number.POSITIVE_INFINITY);
+    this.wasBlocked = this.options.isBlocked();
+    if (this.wasBlocked) return this.untilReconcile(Number.POSITIVE_INFINITY);
+    const due = this.looks.due();
+    const permits = this.permits.available(due);
+    if (!permits.some(({ queue }) => due.has(queue))) {
+      return this.untilReconcile(Math.min(this.looks.nextPollInMs(due), this.permits.tokensInMs(due)));
+    }
 
-    const { jobs, more, contended, refused } = await this.claim(limits);
-    for (const job of jobs) {
-      if (this.stopping) this.options.handBack(job);
-      else this.options.run(job);
+    for (const { queue } of permits) this.looks.begin(queue);
+    const { jobs, more, contended, refused } = await this.claim(permits);
+    for (const { queue, limit } of permits) {
+      const taken = count(jobs, queue);
+      this.looks.end(queue, {
+        jobs: taken,
+        wasFull: taken >= limit || more.includes(queue),
+        wasContended: contended.includes(queue),
+        wasRefused: refused.includes(queue),
+      });
     }
-    for (const { queue, limit } of limits) {
-      if (count(jobs, queue) >= limit || more.includes(queue)) this.backlogged.add(queue);
-      else this.backlogged.delete(queue);
-    }
-    // Work that others claim now may be ours at the next look: not a reason to look less often.
-    this.idleTurns = jobs.length > 0 || refused.length > 0 ? 0 : this.idleTurns + 1;
-    if (this.slots.free().some(({ queue }) => this.backlogged.has(queue))) return 0;
-    if (contended.length > 0) return CONTENDED_RETRY_MS * (1 + Math.random());
-    const factor = Math.min(Math.max(this.idleTurns, 1), MAX_IDLE_FACTOR);
-    return this.untilReconcile(this.options.pollIntervalMs * factor);
+    this.options.accept(jobs);
+    // The next turn knows how long to wait.
+    return 0;
   }
 
-  private async claim(limits: readonly ClaimLimit[]): Promise<Claim> {
+  private async claim(permits: readonly Permit[]): Promise<Claim> {
+    this.permits.take(permits);
+    const claimed = new Map<string, number>();
+    const startedAt = performance.now();
     try {
-      const claim = await claimJobs(this.port, this.database.schema, this.options.instanceId(), limits);
+      const claim = await claimJobs(this.port, this.database.schema, this.options.instanceId(), permits);
       this.book.add(claim.jobs);
-      for (const { queue } of claim.jobs) this.slots.take(queue);
+      for (const { queue } of claim.jobs) claimed.set(queue, (claimed.get(queue) ?? 0) + 1);
+      if (claim.jobs.length > 0) this.prefetch.claimed(performance.now() - startedAt);
       return claim;
     } catch (error) {
       this.reconcileDelays = [...RECONCILE_AFTER_LOSS_MS];
@@ -119,6 +130,8 @@ export class Claimer {
       // Restored under this process. The instance is struck off with the others, and registers anew at its next heartbeat.
       if (sqlState(error) === FOREIGN_CLUSTER) await adoptForeignCluster(this.database, this.port);
       throw error;
+    } finally {
+      this.permits.giveBack(permits, (queue) => claimed.get(queue) ?? 0);
     }
   }
 

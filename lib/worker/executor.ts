@@ -1,4 +1,3 @@
-import { Logger } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
 import type { DiscoveredHandler } from '../discovery/discovered-handler.js';
 import type { HandlerRegistry } from '../discovery/handler.registry.js';
@@ -17,27 +16,31 @@ import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import type { Settlement } from '../storage/operations/close-attempts.js';
 import type { Attempt } from './attempt.js';
 import { resolveHandler } from './handler-resolver.js';
-
-/** A kind that no handler of this process knows goes back for so long, in milliseconds: another process may know it. */
-const UNKNOWN_KIND_DELAY_MS = 15_000;
+import { UnknownKinds } from './unknown-kinds.js';
 
 /** How an attempt ended: `completed`, or what to settle it with. */
 export type AttemptResult = 'completed' | Omit<Settlement, 'job'>;
 
 /** Runs one attempt: finds the handler, checks the arguments, calls it, and says how it ended. Never throws. */
 export class Executor {
-  private readonly logger = new Logger('Awa executor');
-  private readonly unknownKinds = new Set<string>();
+  private readonly unknownKinds = new UnknownKinds();
 
   constructor(
     private readonly registry: HandlerRegistry,
     private readonly moduleRef: ModuleRef,
   ) {}
 
+  /** How many jobs of the kind this process runs at a time; undefined: as many as there are slots. */
+  concurrencyOf(kind: string): number | undefined {
+    return this.registry.get(kind)?.definition.concurrency;
+  }
+
   async run(attempt: Attempt): Promise<AttemptResult> {
     const { job: claimed } = attempt;
     const handler = this.registry.get(claimed.kind);
-    if (handler === undefined) return this.unknownKind(claimed.kind);
+    if (handler === undefined) {
+      return { outcome: 'snoozed', error: undefined, delayMs: this.unknownKinds.delayMs(claimed.kind) };
+    }
     try {
       const job = await this.prepare(claimed, handler);
       const instance = await resolveHandler(this.moduleRef, handler, job);
@@ -84,16 +87,6 @@ export class Executor {
       createdAt: claimed.createdAt,
       ...parsePayload(claimed.payloadJson),
     };
-  }
-
-  private unknownKind(kind: string): AttemptResult {
-    if (!this.unknownKinds.has(kind)) {
-      this.unknownKinds.add(kind);
-      this.logger.warn(
-        `no handler for jobs of kind "${kind}" in this process: they go back to the queue, no attempt is counted`,
-      );
-    }
-    return { outcome: 'snoozed', error: undefined, delayMs: UNKNOWN_KIND_DELAY_MS };
   }
 }
 

@@ -1,29 +1,66 @@
-import type { ClaimLimit } from '../storage/operations/claim-jobs.js';
+/** What one process may do of a queue. */
+export interface QueueLimits {
+  readonly name: string;
+  readonly maxWorkers: number;
+}
 
-/** Most jobs one claim takes from a lane (`claim_jobs` has the same cap). */
-const MAX_CLAIM = 512;
+/**
+ * The worker slots of a process. A slot is free, reserved by a claim that is under way, or taken by a handler that runs.
+ *
+ * Slots are reserved before a claim, so that no job is claimed that nobody could run; with its answer the reservation ends,
+ * and each job that starts takes one.
+ */
+export interface QueueSlots {
+  /** Whether a job of the queue could start now. */
+  canTake(queue: string): boolean;
+  /**
+   * How many jobs may be claimed for each queue at once, with enough slots for all of them together.
+   *
+   * @param contending the queues that may have work: slots that are for everybody are shared out among these
+   */
+  free(contending: ReadonlySet<string>): ReadonlyMap<string, number>;
+  reserve(queue: string, slots: number): void;
+  unreserve(queue: string, slots: number): void;
+  /** A job starts. */
+  take(queue: string): void;
+  /** It has ended. */
+  release(queue: string): void;
+}
 
-/** The worker slots of each queue in this process. A slot is taken before a claim and freed when the handler ends. */
-export class QueueSlots {
-  private readonly taken = new Map<string, number>();
+/** Each queue has slots of its own: `maxWorkers`. */
+export class ReservedSlots implements QueueSlots {
+  private readonly used = new Map<string, number>();
+  private readonly most: ReadonlyMap<string, number>;
 
-  constructor(private readonly queues: readonly { readonly name: string; readonly maxWorkers: number }[]) {}
-
-  /** The queues that have slots free, and how many jobs may be claimed for them at once. */
-  free(): ClaimLimit[] {
-    return this.queues
-      .map(({ name, maxWorkers }) => ({
-        queue: name,
-        limit: Math.min(maxWorkers - (this.taken.get(name) ?? 0), MAX_CLAIM),
-      }))
-      .filter(({ limit }) => limit > 0);
+  constructor(queues: readonly QueueLimits[]) {
+    this.most = new Map(queues.map(({ name, maxWorkers }) => [name, maxWorkers]));
   }
 
-  take(queue: string, slots = 1): void {
-    this.taken.set(queue, (this.taken.get(queue) ?? 0) + slots);
+  canTake(queue: string): boolean {
+    return this.left(queue) > 0;
+  }
+
+  free(): ReadonlyMap<string, number> {
+    return new Map([...this.most.keys()].map((queue) => [queue, Math.max(this.left(queue), 0)]));
+  }
+
+  reserve(queue: string, slots: number): void {
+    this.used.set(queue, (this.used.get(queue) ?? 0) + slots);
+  }
+
+  unreserve(queue: string, slots: number): void {
+    this.reserve(queue, -slots);
+  }
+
+  take(queue: string): void {
+    this.reserve(queue, 1);
   }
 
   release(queue: string): void {
-    this.take(queue, -1);
+    this.reserve(queue, -1);
+  }
+
+  private left(queue: string): number {
+    return (this.most.get(queue) ?? 0) - (this.used.get(queue) ?? 0);
   }
 }

@@ -14,16 +14,21 @@ import { AttemptStateWriter } from './attempt-state-writer.js';
 import { Attempt, ShutdownAbort } from './attempt.js';
 import { Canceller } from './canceller.js';
 import { ClaimBook } from './claim-book.js';
+import { ClaimPermits } from './claim-permits.js';
 import { Claimer } from './claimer.js';
 import { CompletionBatcher } from './completion-batcher.js';
 import { Deadline } from './deadline.js';
+import { Dispatcher } from './dispatcher.js';
 import { type AttemptResult, type Executor, RELEASED } from './executor.js';
 import { Heartbeat } from './heartbeat.js';
+import { KindLimits } from './kind-limits.js';
 import { Lingering } from './lingering.js';
-import { QueueSlots } from './queue-slots.js';
+import { PrefetchSizes } from './prefetch-sizes.js';
+import { ReservedSlots } from './queue-slots.js';
 import { reportClosed } from './report-closed.js';
 import type { Timeouts } from './timeouts.js';
 import { WakeListener } from './wake-listener.js';
+import { WeightedSlots } from './weighted-slots.js';
 
 /** A statement that takes longer has lost its connection; in milliseconds. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -36,8 +41,9 @@ const LAST_FLUSH_MS = 5_000;
 const LEAVE_MS = 2_000;
 
 /**
- * The working half of a process, wired together. The way of a job: the claimer takes it -> an attempt runs it in the
- * executor -> its result goes to the batcher, and its slot is free -> the batcher makes it durable.
+ * The working half of a process, wired together. The way of a job: the claimer takes it -> the dispatcher starts it when a
+ * slot is free -> an attempt runs it in the executor -> its result goes to the batcher, and its slot is free -> the batcher
+ * makes it durable.
  *
  * States: new -> running (start) -> claiming stopped (stopClaiming) -> drained and closed (drain).
  */
@@ -45,7 +51,8 @@ export class WorkerRuntime {
   private readonly logger = new Logger('Awa worker');
   private readonly client: ManagedClient;
   private readonly port: PipelinedPort;
-  private readonly slots: QueueSlots;
+  private readonly permits: ClaimPermits;
+  private readonly dispatcher: Dispatcher;
   private readonly book = new ClaimBook();
   private readonly batcher: CompletionBatcher;
   private readonly states: AttemptStateWriter;
@@ -86,31 +93,51 @@ export class WorkerRuntime {
       maxBlockedLoopMs: options.maxBlockedLoopMs,
       onLost: (instanceId) => this.startAnew(instanceId),
     });
-    this.slots = new QueueSlots(options.queues);
     this.lingering = new Lingering(options.queues);
     this.batcher = new CompletionBatcher(this.port, database.schema, (job, state, settlement) => {
       this.book.close(job);
       reportClosed(job, state, settlement);
+      this.claimer.resultStored();
       if (state === 'retryable' || state === 'scheduled') this.onDeferred(settlement?.delayMs ?? 0);
     });
     this.states = new AttemptStateWriter(this.port, database.schema);
-    this.claimer = new Claimer(this.port, database, this.slots, this.book, {
-      pollIntervalMs: options.pollIntervalMs,
+    const { queues, globalMaxWorkers, pollIntervalMs } = options;
+    const slots =
+      globalMaxWorkers === undefined
+        ? new ReservedSlots(queues)
+        : new WeightedSlots(globalMaxWorkers, queues);
+    const prefetch = new PrefetchSizes(queues);
+    this.permits = new ClaimPermits(queues, slots, (queue) => this.dispatcher.prefetchRoom(queue));
+    this.dispatcher = new Dispatcher({
+      slots,
+      prefetch,
+      kinds: new KindLimits((kind) => executor.concurrencyOf(kind)),
+      isPaced: (queue) => this.permits.isPaced(queue),
+      start: (job) => void this.runAttempt(job),
+      giveBack: (job, result) => this.giveBack(job, result),
+      drop: (job) => this.book.close(job),
+      onRoom: () => this.claimer.slotFreed(),
+    });
+    const names = queues.map(({ name }) => name);
+    this.claimer = new Claimer(this.port, database, this.permits, prefetch, this.book, {
+      queues: names,
+      pollIntervalMs,
       instanceId: () => this.id,
       isBlocked: () => this.batcher.isFull,
-      run: (job) => void this.runAttempt(job),
-      handBack: (job) => this.finish(job, RELEASED),
+      accept: (jobs) => this.dispatcher.accept(jobs),
     });
-    const queues = new Set(options.queues.map(({ name }) => name));
     this.canceller = new Canceller(this.port, database.schema, {
       attempts: () => this.attempts,
       isListening: () => this.listener.isWorking,
     });
     this.listener = new WakeListener(database, this.port, {
       onWake: (queue) => {
-        if (queue === undefined || queues.has(queue)) this.claimer.wake();
+        if (queue === undefined || names.includes(queue)) this.claimer.wake(queue);
       },
-      onCancel: (jobId, runLease) => this.canceller.cancel(jobId, runLease),
+      onCancel: (jobId, runLease) => {
+        this.dispatcher.cancel(jobId, runLease);
+        this.canceller.cancel(jobId, runLease);
+      },
       onLeaderGone: () => this.onLeaderGone(),
     });
   }
@@ -134,8 +161,10 @@ export class WorkerRuntime {
     this.listener.start();
     this.canceller.start();
     this.claimer.start();
-    const queues = this.options.queues.map(({ name, maxWorkers }) => `${name} (${maxWorkers})`).join(', ');
-    this.logger.log(`working on ${queues} as instance ${this.id}`);
+    const { queues, globalMaxWorkers } = this.options;
+    const list = queues.map(({ name, maxWorkers }) => `${name} (${maxWorkers})`).join(', ');
+    const most = globalMaxWorkers === undefined ? '' : `, ${globalMaxWorkers} in all,`;
+    this.logger.log(`working on ${list}${most} as instance ${this.id}`);
   }
 
   /** New work may be there. */
@@ -145,6 +174,8 @@ export class WorkerRuntime {
 
   /** Claims nothing any more; what runs goes on. */
   async stopClaiming(): Promise<void> {
+    // What has not been started goes back at once, also what a claim under way brings.
+    this.dispatcher.stop();
     await this.claimer.stop();
   }
 
@@ -193,7 +224,7 @@ export class WorkerRuntime {
     const deadline = this.watch(attempt);
     const result = await this.executor.run(attempt);
     deadline?.end();
-    if (deadline?.state === 'fenced') this.freeSlot(job.queue);
+    if (deadline?.state === 'fenced') this.dispatcher.ended(job);
     else if (deadline?.state === 'forsaken') this.lingering.return(job.queue);
     if (attempt.isAbandoned) return;
     // What it said last goes on with the job. A refusal is the result's to hear as well.
@@ -208,12 +239,13 @@ export class WorkerRuntime {
   private finish(job: ClaimedJob, result: AttemptResult, mayHaveState = false): void {
     if (result === 'completed') this.batcher.complete(job, mayHaveState);
     else this.batcher.settle({ job, ...result });
-    this.freeSlot(job.queue);
+    this.dispatcher.ended(job);
   }
 
-  private freeSlot(queue: string): void {
-    this.slots.release(queue);
-    this.claimer.slotFreed(queue);
+  /** A claimed job that was not started. */
+  private giveBack(job: ClaimedJob, result: AttemptResult): void {
+    this.permits.returned(job.queue);
+    if (result !== 'completed') this.batcher.settle({ job, ...result });
   }
 
   private watch(attempt: Attempt): Deadline | undefined {
@@ -226,7 +258,7 @@ export class WorkerRuntime {
       onFence: () => void this.fence(attempt, error),
       onForsake: () => {
         this.lingering.forsake(job.queue);
-        this.freeSlot(job.queue);
+        this.dispatcher.ended(job);
       },
       lingerMs: () => this.lingering.lingerMs(job.queue),
     });
@@ -301,6 +333,7 @@ export class WorkerRuntime {
     );
     for (const attempt of this.attempts)
       attempt.abort(new Error('This worker was declared lost: the job was taken over.'));
+    this.dispatcher.handBack();
     // Struck off: it may also be that the database was restored under this process.
     await adoptForeignCluster(this.database, this.port);
     await this.register();

@@ -91,6 +91,14 @@ describe('defineJob', () => {
     expect(defineJob('k'.repeat(200), { queue: 'q'.repeat(200) }).kind).toHaveLength(200);
   });
 
+  it.each([0, -1, 1.5, 10_001, Number.NaN])('refuses a concurrency of %d', (concurrency) => {
+    expect(problemsOf(() => defineJob('x', { concurrency }))).toEqual([
+      `concurrency must be a whole number from 1 to 10000, not ${concurrency}`,
+    ]);
+    expect(defineJob('x', { concurrency: 3 }).concurrency).toBe(3);
+    expect(defineJob('x').concurrency).toBeUndefined();
+  });
+
   it.each([0, -1, 1.5, 1001, Number.NaN, Infinity])('refuses %d attempts', (maxAttempts) => {
     expect(problemsOf(() => defineJob('x', { maxAttempts }))).toHaveLength(1);
   });

@@ -1,0 +1,92 @@
+/** What the claimer knows of the work in one queue. */
+interface Look {
+  /** More is known, or was announced, to be there. */
+  mayHaveMore: boolean;
+  /** Announced since the last look began, so that this may not have seen it. */
+  announced: boolean;
+  /** When to look though nothing was announced. */
+  pollAt: number;
+  /** Looks in a row that found nothing. */
+  idle: number;
+}
+
+/** What a look at a queue brought. */
+export interface LookResult {
+  readonly jobs: number;
+  /** It took all that it was allowed to, or was cut short: the rest waits for the next look. */
+  readonly wasFull: boolean;
+  /** Others were claiming from lanes with jobs. */
+  readonly wasContended: boolean;
+  /** Only others may claim from it now. */
+  readonly wasRefused: boolean;
+}
+
+/** An idle poll backs off to so many poll intervals: notifications come in between. */
+const MAX_IDLE_FACTOR = 10;
+
+/** Somebody else was claiming from the lanes that have jobs: look again after so many milliseconds, and up to as many more. */
+const CONTENDED_RETRY_MS = 5;
+
+/**
+ * When to look at which queue. A queue is due when it was announced to have work, when its last look left some, and when its
+ * poll comes round. An announcement during a look is kept for the next one.
+ */
+export class QueueLooks {
+  private readonly looks: ReadonlyMap<string, Look>;
+
+  constructor(
+    queues: readonly string[],
+    private readonly pollIntervalMs: number,
+    private readonly now: () => number = () => performance.now(),
+  ) {
+    this.looks = new Map(
+      queues.map((name) => [name, { mayHaveMore: true, announced: false, pollAt: 0, idle: 0 }]),
+    );
+  }
+
+  /** There may be work in the queue, or in any. */
+  announce(queue?: string): void {
+    for (const [name, look] of this.looks) {
+      if (queue !== undefined && queue !== name) continue;
+      look.mayHaveMore = true;
+      look.announced = true;
+      look.idle = 0;
+    }
+  }
+
+  isDue(queue: string): boolean {
+    const look = this.looks.get(queue);
+    return look !== undefined && (look.mayHaveMore || look.pollAt <= this.now());
+  }
+
+  due(): Set<string> {
+    return new Set([...this.looks.keys()].filter((queue) => this.isDue(queue)));
+  }
+
+  /** A look at the queue begins. */
+  begin(queue: string): void {
+    const look = this.looks.get(queue);
+    if (look !== undefined) look.announced = false;
+  }
+
+  end(queue: string, { jobs, wasFull, wasContended, wasRefused }: LookResult): void {
+    const look = this.looks.get(queue);
+    if (look === undefined) return;
+    // Work that others claim now may be ours at the next look: not a reason to look less often.
+    look.idle = jobs > 0 || wasRefused || wasContended ? 0 : look.idle + 1;
+    look.mayHaveMore = wasFull || look.announced;
+    const factor = Math.min(Math.max(look.idle, 1), MAX_IDLE_FACTOR);
+    const waitMs = wasContended ? CONTENDED_RETRY_MS * (1 + Math.random()) : this.pollIntervalMs * factor;
+    look.pollAt = this.now() + waitMs;
+  }
+
+  /**
+   * Milliseconds until the first poll of the queues that were not among these, which were due. Time has passed since: one that
+   * has come round in between must not be missed.
+   */
+  nextPollInMs(due: ReadonlySet<string>): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const [queue, { pollAt }] of this.looks) if (!due.has(queue)) next = Math.min(next, pollAt);
+    return Math.max(next - this.now(), 0);
+  }
+}
