@@ -4,6 +4,7 @@ export type { QueueClaimerLease, QueueInfo } from './admin/queue-info.js';
 export { type AwaModuleAsyncOptions, type AwaOptionsFactory, AwaModule } from './awa.module.js';
 export * from './errors/index.js';
 export {
+  AWA_CONTEXT_TYPE,
   cancel,
   complete,
   defineJob,
@@ -14,6 +15,7 @@ export {
   type JobErrorRecord,
   JobHandler,
   type JobHandlerFor,
+  type JobHandlerOptions,
   type JobInput,
   type JobOf,
   type JobOptions,
@@ -30,6 +32,8 @@ export {
   type RetryBackoff,
   type RetryPolicy,
   snooze,
+  type TransactionalJobContext,
+  type TransactionalJobHandlerFor,
   UNIQUE_STATES,
   type UniqueOptions,
 } from './jobs/index.js';

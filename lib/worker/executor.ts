@@ -7,6 +7,7 @@ import {
   describeError,
   isJobOutcome,
   type Job,
+  type JobContext,
   type JobOutcome,
   type JobPriority,
   parsePayload,
@@ -16,7 +17,9 @@ import { validateArgs } from '../queue/validate-args.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import type { Settlement } from '../storage/operations/close-attempts.js';
 import type { Attempt } from './attempt.js';
-import { resolveHandler } from './handler-resolver.js';
+import type { AttemptTransactions } from './attempt-transactions.js';
+import type { EnhancedHandler, HandlerEnhancers } from './handler-enhancers.js';
+import { contextOf, type HandlerInstance, resolveHandler } from './handler-resolver.js';
 
 /** A kind that no handler of this process knows goes back for so long, in milliseconds: another process may know it. */
 const UNKNOWN_KIND_DELAY_MS = 15_000;
@@ -32,6 +35,8 @@ export class Executor {
   constructor(
     private readonly registry: HandlerRegistry,
     private readonly moduleRef: ModuleRef,
+    private readonly transactions: AttemptTransactions,
+    private readonly enhancers: HandlerEnhancers,
   ) {}
 
   async run(attempt: Attempt): Promise<AttemptResult> {
@@ -40,10 +45,20 @@ export class Executor {
     if (handler === undefined) return this.unknownKind(claimed.kind);
     try {
       const job = await this.prepare(claimed, handler);
-      const instance = await resolveHandler(this.moduleRef, handler, job);
-      const result: unknown = await instance.handle(job, attempt.context);
-      return isJobOutcome(result) ? fromOutcome(result) : 'completed';
+      const contextId = handler.isStatic ? undefined : contextOf(this.moduleRef, job);
+      const instance = await resolveHandler(this.moduleRef, handler, contextId);
+      if (handler.isEnhanced) {
+        return await this.runEnhanced(
+          attempt,
+          handler,
+          job,
+          this.enhancers.enhance(handler, instance, contextId),
+        );
+      }
+      if (!handler.isTransactional) return await call(instance, job, attempt.context);
+      return await this.runInTransaction(attempt, instance, job);
     } catch (error) {
+      if (attempt.isCompletedIn) this.tellLateError(claimed, error);
       if (UnusableArgs.is(error))
         return { outcome: 'invalid', error: describeError(error.cause), delayMs: undefined };
       if (isJobOutcome(error)) return fromOutcome(error);
@@ -53,6 +68,29 @@ export class Executor {
         error: describeError(error),
         delayMs: retryDelayMs(handler.definition.retry, claimed.attempt, error),
       };
+    }
+  }
+
+  private runInTransaction(attempt: Attempt, instance: HandlerInstance, job: Job): Promise<AttemptResult> {
+    return this.transactions.run(attempt, (context) => call(instance, job, context));
+  }
+
+  /** Filters come last, outside of the transaction: what has thrown is rolled back, whatever they make of it. */
+  private async runEnhanced(
+    attempt: Attempt,
+    { isTransactional }: DiscoveredHandler,
+    job: Job,
+    enhanced: EnhancedHandler,
+  ): Promise<AttemptResult> {
+    try {
+      if (isTransactional) return await this.runInTransaction(attempt, enhanced, job);
+      return await call(enhanced, job, attempt.context);
+    } catch (error) {
+      // Nothing that an answer of theirs could change: an outcome, a job that goes back, a result that may be durable.
+      if (isJobOutcome(error) || attempt.isShuttingDown || attempt.isUnsure) throw error;
+      const outcome = await enhanced.outcomeOf(error, job, attempt.context);
+      if (outcome === undefined) throw error;
+      return fromOutcome(outcome);
     }
   }
 
@@ -74,6 +112,12 @@ export class Executor {
     };
   }
 
+  /** It counts only if the transaction did not commit; otherwise nobody else would hear of it. */
+  private tellLateError({ jobId, kind }: ClaimedJob, error: unknown): void {
+    const [reason] = describeError(error).split('\n', 1);
+    this.logger.warn(`job ${jobId} (${kind}): error after completeIn(): ${reason}`);
+  }
+
   private unknownKind(kind: string): AttemptResult {
     if (!this.unknownKinds.has(kind)) {
       this.unknownKinds.add(kind);
@@ -85,8 +129,13 @@ export class Executor {
   }
 }
 
+async function call(instance: HandlerInstance, job: Job, context: JobContext): Promise<AttemptResult> {
+  const result: unknown = await instance.handle(job, context);
+  return isJobOutcome(result) ? fromOutcome(result) : 'completed';
+}
+
 /** The attempt is given back and the job available at once. */
-export const RELEASED: AttemptResult = Object.freeze({
+export const RELEASED: Omit<Settlement, 'job'> = Object.freeze({
   outcome: 'released',
   error: undefined,
   delayMs: undefined,

@@ -7,13 +7,15 @@ import type { Database } from '../storage/connection/database.js';
 import { ManagedClient } from '../storage/connection/managed-client.js';
 import { PipelinedPort } from '../storage/connection/pipelined-port.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
+import type { Settlement } from '../storage/operations/close-attempts.js';
 import { deregisterInstance, heartbeat, registerInstance } from '../storage/operations/instances.js';
 import { VERSION } from '../version.js';
 import { AttemptStateWriter } from './attempt-state-writer.js';
 import { Attempt, CancelledAbort, ShutdownAbort } from './attempt.js';
+import type { AttemptTransactions } from './attempt-transactions.js';
 import { ClaimBook } from './claim-book.js';
 import { Claimer } from './claimer.js';
-import { CompletionBatcher } from './completion-batcher.js';
+import { type ClosedState, CompletionBatcher } from './completion-batcher.js';
 import { type AttemptResult, type Executor, RELEASED } from './executor.js';
 import { QueueSlots } from './queue-slots.js';
 import { reportClosed } from './report-closed.js';
@@ -59,6 +61,7 @@ export class WorkerRuntime {
     private readonly database: Database,
     private readonly options: ResolvedWorkerOptions,
     private readonly executor: Executor,
+    private readonly transactions: AttemptTransactions,
     /** Told in how many milliseconds a job of this process is due again. */
     private readonly onDeferred: (inMs: number) => void,
   ) {
@@ -70,18 +73,16 @@ export class WorkerRuntime {
     });
     this.port = new PipelinedPort(this.client, ANSWER_TIMEOUT_MS);
     this.slots = new QueueSlots(options.queues);
-    this.batcher = new CompletionBatcher(this.port, database.schema, (job, state, settlement) => {
-      this.book.close(job);
-      reportClosed(job, state, settlement);
-      if (state === 'retryable' || state === 'scheduled') this.onDeferred(settlement?.delayMs ?? 0);
-    });
+    this.batcher = new CompletionBatcher(this.port, database.schema, (job, state, settlement) =>
+      this.closed(job, state, settlement),
+    );
     this.states = new AttemptStateWriter(this.port, database.schema);
     this.claimer = new Claimer(this.port, database, this.slots, this.book, {
       pollIntervalMs: options.pollIntervalMs,
       instanceId: () => this.id,
       isBlocked: () => this.batcher.isFull,
       run: (job) => void this.runAttempt(job),
-      handBack: (job) => this.finish(job, RELEASED),
+      handBack: (job) => this.handBack(job),
     });
     const queues = new Set(options.queues.map(({ name }) => name));
     this.listener = new WakeListener(
@@ -154,23 +155,42 @@ export class WorkerRuntime {
   }
 
   private async runAttempt(job: ClaimedJob): Promise<void> {
-    const attempt = new Attempt(job, this.states);
+    const attempt = new Attempt(job, this.states, (...call) => this.transactions.completeIn(...call));
     this.attempts.add(attempt);
     const result = await this.executor.run(attempt);
     // What it said last goes on with the job. A refusal is the result's to hear as well.
     if (result !== 'completed' && attempt.state.isDirty) await attempt.state.flush().catch(() => undefined);
     attempt.state.close();
-    if (!attempt.isAbandoned) this.finish(job, result, attempt.state.mayBeStored);
+    if (!attempt.isAbandoned) this.finish(attempt, result, attempt.state.mayBeStored);
     this.attempts.delete(attempt);
     if (this.attempts.size === 0) this.onIdle?.();
   }
 
-  /** The slot is free as soon as the result is known; making it durable is the batcher's business. */
-  private finish(job: ClaimedJob, result: AttemptResult, mayHaveState = false): void {
-    if (result === 'completed') this.batcher.complete(job, mayHaveState);
-    else this.batcher.settle({ job, ...result });
-    this.slots.release(job.queue);
-    this.claimer.slotFreed(job.queue);
+  /** The slot is free as soon as the result is known; making it durable is the batcher's business, unless it is so already. */
+  private finish(attempt: Attempt, result: AttemptResult, mayHaveState = false): void {
+    const { job, committedAs, isUnsure } = attempt;
+    const settlement = result === 'completed' ? undefined : { job, ...result };
+    if (committedAs !== undefined) this.closed(job, committedAs, settlement);
+    else if (settlement === undefined) this.batcher.complete(job, mayHaveState, isUnsure);
+    else this.batcher.settle(settlement, isUnsure);
+    this.freeSlot(job);
+  }
+
+  private handBack(job: ClaimedJob): void {
+    this.batcher.settle({ job, ...RELEASED });
+    this.freeSlot(job);
+  }
+
+  private freeSlot({ queue }: ClaimedJob): void {
+    this.slots.release(queue);
+    this.claimer.slotFreed(queue);
+  }
+
+  /** The end of an attempt is durable. */
+  private closed(job: ClaimedJob, state: ClosedState, settlement: Settlement | undefined): void {
+    this.book.close(job);
+    reportClosed(job, state, settlement);
+    if (state === 'retryable' || state === 'scheduled') this.onDeferred(settlement?.delayMs ?? 0);
   }
 
   private cancelAttempt(jobId: string, runLease: number): void {
@@ -190,7 +210,7 @@ export class WorkerRuntime {
     for (const attempt of this.attempts) {
       attempt.abandon();
       attempt.state.close();
-      this.finish(attempt.job, RELEASED);
+      this.finish(attempt, RELEASED);
     }
   }
 

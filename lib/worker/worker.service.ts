@@ -5,7 +5,7 @@ import {
   type OnApplicationBootstrap,
   type OnModuleDestroy,
 } from '@nestjs/common';
-import { ModuleRef } from '@nestjs/core';
+import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { HandlerRegistry } from '../discovery/handler.registry.js';
 import { JobHandlerExplorer } from '../discovery/job-handler.explorer.js';
 import { DeadLetterRetentionTask } from '../maintenance/dead-letter-retention.task.js';
@@ -17,10 +17,12 @@ import { RescueTask } from '../maintenance/rescue.task.js';
 import { UniqueKeysTask } from '../maintenance/unique-keys.task.js';
 import type { ResolvedAwaOptions, ResolvedWorkerOptions } from '../options/resolve-options.js';
 import { AWA_DATABASE, AWA_OPTIONS } from '../options/tokens.js';
-import type { Database } from '../storage/connection/database.js';
+import { applicationDataSource, type Database } from '../storage/connection/database.js';
 import { ManagedClient } from '../storage/connection/managed-client.js';
 import { PipelinedPort } from '../storage/connection/pipelined-port.js';
+import { AttemptTransactions } from './attempt-transactions.js';
 import { Executor } from './executor.js';
+import { HandlerEnhancers } from './handler-enhancers.js';
 import { WorkerRuntime } from './worker-runtime.js';
 
 /** A statement of maintenance that takes longer has lost its connection; in milliseconds. */
@@ -41,6 +43,7 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
     private readonly explorer: JobHandlerExplorer,
     private readonly maintenance: MaintenanceService,
     private readonly moduleRef: ModuleRef,
+    private readonly modules: ModulesContainer,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
@@ -67,8 +70,12 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
 
   private async start(worker: ResolvedWorkerOptions): Promise<void> {
     const { queueNames, jobs } = this.options;
-    const registry = HandlerRegistry.build(this.explorer.explore(), queueNames, jobs);
-    const runtime = new WorkerRuntime(this.database, worker, new Executor(registry, this.moduleRef), (inMs) =>
+    const hasDataSource = applicationDataSource(this.database) !== undefined;
+    const registry = HandlerRegistry.build(this.explorer.explore(), queueNames, jobs, hasDataSource);
+    const transactions = new AttemptTransactions(this.database);
+    const enhancers = new HandlerEnhancers(this.modules);
+    const executor = new Executor(registry, this.moduleRef, transactions, enhancers);
+    const runtime = new WorkerRuntime(this.database, worker, executor, transactions, (inMs) =>
       promotion.expect(inMs),
     );
     const { schema } = this.database;

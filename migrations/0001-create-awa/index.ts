@@ -11,6 +11,7 @@ import { closeAttempts } from './functions/close-attempts.js';
 import { counting } from './functions/counting.js';
 import { deadLetters } from './functions/dead-letters.js';
 import { enqueueJobs } from './functions/enqueue-jobs.js';
+import { freeLanes } from './functions/free-lanes.js';
 import { insertJob } from './functions/insert-job.js';
 import { instances } from './functions/instances.js';
 import { jobRules } from './functions/job-rules.js';
@@ -39,6 +40,7 @@ const objects = ({ ident, channel, lockKey }: SchemaName): string[] => [
   ...claimJobs(ident),
   ...attemptState(ident),
   ...closeAttempts(ident, channel),
+  ...freeLanes(ident),
   ...promoteDeferred(ident, channel),
   ...queueAdmin(ident, channel),
   ...instances(ident),
@@ -131,6 +133,7 @@ export const createAwa: SchemaVersion = {
       'walk_failed_jobs(bigint[], text, text, text, timestamptz, timestamptz, bigint, int, int)',
       'move_failed_to_dlq(bigint[], text)',
       'retry_delay(int)',
+      'free_lanes(int[], bigint[])',
       'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[], int[], bytea[], int[])',
       'save_attempt_states(int[], bigint[], smallint[], bigint[], int[], int[], double precision[], text[], text[])',
       'end_attempt_states(bigint[], int[])',
