@@ -63,3 +63,5 @@ export type { PgClientLike, TransactionOptions } from './queue/transaction-optio
 export { JOB_STATES, type JobState } from './storage/job-state.js';
 export type { CancelledJob } from './storage/operations/cancel-jobs.js';
 export type { JobCount } from './storage/operations/count-jobs.js';
+export { AwaWorker } from './worker/awa-worker.js';
+export type { WorkerState } from './worker/worker-control.js';

@@ -12,14 +12,12 @@ import type { MaintenanceTask } from './maintenance-task.interface.js';
 export class MaintenanceService {
   private readonly logger = new Logger('Awa maintenance');
   private readonly running = new Map<MaintenanceTask, Promise<void>>();
-  private isStopped = false;
   private readonly failing = new Set<MaintenanceTask>();
 
   constructor(@Inject(AWA_SCHEDULE) private readonly registry: SchedulerRegistry) {}
 
-  /** Does nothing after stop(): the application may have begun to close while it was starting. */
+  /** Also again, after stop(). */
   start(tasks: readonly MaintenanceTask[]): void {
-    if (this.isStopped) return;
     for (const task of tasks) {
       this.registry.addInterval(
         task.name,
@@ -30,7 +28,6 @@ export class MaintenanceService {
 
   /** Resolves when no task is under way and none will be. */
   async stop(): Promise<void> {
-    this.isStopped = true;
     for (const name of this.registry.getIntervals()) this.registry.deleteInterval(name);
     await Promise.all(this.running.values());
   }

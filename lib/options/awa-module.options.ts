@@ -30,6 +30,8 @@ export interface QueueOptions {
 
 /** Settings of the worker of a process; all times in milliseconds. @publicApi */
 export interface WorkerOptions {
+  /** Whether it starts when the application is up; otherwise `AwaWorker.start()` does it. Default `true`. */
+  readonly autoStart?: boolean;
   /** The queues this process works on; all of `queues` by default. */
   readonly queues?: readonly string[];
   /** How often to look for work when nothing announces it; 10 to 60,000. Default 200, backing off to ten times that when idle. */

@@ -13,6 +13,7 @@ import type {
 
 /** Worker settings with every default filled in. */
 export interface ResolvedWorkerOptions {
+  readonly autoStart: boolean;
   readonly queues: readonly { readonly name: string; readonly maxWorkers: number }[];
   readonly pollIntervalMs: number;
   readonly heartbeatIntervalMs: number;
@@ -60,6 +61,7 @@ const QUEUE_KEYS = Object.keys({
 } satisfies Record<keyof QueueOptions, true>);
 
 const WORKER_KEYS = Object.keys({
+  autoStart: true,
   queues: true,
   pollIntervalMs: true,
   heartbeatIntervalMs: true,
@@ -145,6 +147,12 @@ class Checker {
     return fallback;
   }
 
+  flag(label: string, value: boolean | undefined, fallback: boolean): boolean {
+    if (value === undefined || typeof value === 'boolean') return value ?? fallback;
+    this.problems.push(`${label} must be true or false, not ${show(value)}`);
+    return fallback;
+  }
+
   /** Something unusable must not be taken for nothing: the jobs would go to another database. */
   place({ url, dataSource }: AwaModuleOptions): void {
     if (url !== undefined && dataSource !== undefined) {
@@ -224,6 +232,7 @@ class Checker {
       );
     }
     return {
+      autoStart: this.flag('worker.autoStart', settings.autoStart, true),
       queues: this.chosen(limits, settings.queues),
       pollIntervalMs: this.integer('worker.pollIntervalMs', settings.pollIntervalMs, 200, 10, 60_000),
       heartbeatIntervalMs: interval,

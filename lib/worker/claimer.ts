@@ -75,6 +75,11 @@ export class Claimer {
     if (this.backlogged.has(queue)) this.loop.wake();
   }
 
+  /** Resolves when no claim is under way. */
+  settled(): Promise<void> {
+    return this.loop.settled();
+  }
+
   /** Resolves when no claim is under way and none will be. */
   async stop(): Promise<void> {
     this.stopping = true;

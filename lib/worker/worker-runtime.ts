@@ -52,6 +52,7 @@ export class WorkerRuntime {
   private readonly attempts = new Set<Attempt>();
   private id = '';
   private isLeaving = false;
+  private isPaused = false;
   /** Since when contact with the server has been unbroken, in ms of the monotonic clock. */
   private contactSince = Number.POSITIVE_INFINITY;
   private lastBeatAt = Number.NEGATIVE_INFINITY;
@@ -80,7 +81,7 @@ export class WorkerRuntime {
     this.claimer = new Claimer(this.port, database, this.slots, this.book, {
       pollIntervalMs: options.pollIntervalMs,
       instanceId: () => this.id,
-      isBlocked: () => this.batcher.isFull,
+      isBlocked: () => this.isPaused || this.batcher.isFull,
       run: (job) => void this.runAttempt(job),
       handBack: (job) => this.handBack(job),
     });
@@ -118,6 +119,17 @@ export class WorkerRuntime {
 
   /** New work may be there. */
   wake(): void {
+    this.claimer.wake();
+  }
+
+  /** Claims nothing until `resume`. Resolves when no claim is under way. */
+  async pause(): Promise<void> {
+    this.isPaused = true;
+    await this.claimer.settled();
+  }
+
+  resume(): void {
+    this.isPaused = false;
     this.claimer.wake();
   }
 

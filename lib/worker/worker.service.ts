@@ -8,6 +8,7 @@ import {
 import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { HandlerRegistry } from '../discovery/handler.registry.js';
 import { JobHandlerExplorer } from '../discovery/job-handler.explorer.js';
+import { NotStartedError } from '../errors/index.js';
 import { DeadLetterRetentionTask } from '../maintenance/dead-letter-retention.task.js';
 import { MaintenanceService } from '../maintenance/maintenance.service.js';
 import { PromotionTask } from '../maintenance/promotion.task.js';
@@ -23,6 +24,7 @@ import { PipelinedPort } from '../storage/connection/pipelined-port.js';
 import { AttemptTransactions } from './attempt-transactions.js';
 import { Executor } from './executor.js';
 import { HandlerEnhancers } from './handler-enhancers.js';
+import { WorkerControl, type WorkerUnit } from './worker-control.js';
 import { WorkerRuntime } from './worker-runtime.js';
 
 /** A statement of maintenance that takes longer has lost its connection; in milliseconds. */
@@ -31,11 +33,18 @@ const MAINTENANCE_TIMEOUT_MS = 120_000;
 /**
  * Ties the worker to Nest's life: work begins when every module is up, claiming ends as soon as the application begins to
  * close, and the drain happens while the rest of it (its DataSource, its HTTP server, QueueService) still works.
+ *
+ * In between it can be stopped and started again; each start has a runtime of its own.
  */
 @Injectable()
-export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
+export class WorkerService
+  implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown, WorkerUnit
+{
   private runtime: WorkerRuntime | undefined;
   private maintenanceClient: ManagedClient | undefined;
+  private registry: HandlerRegistry | undefined;
+  private isPaused = false;
+  private isClosing = false;
 
   constructor(
     @Inject(AWA_OPTIONS) private readonly options: ResolvedAwaOptions,
@@ -44,13 +53,17 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
     private readonly maintenance: MaintenanceService,
     private readonly moduleRef: ModuleRef,
     private readonly modules: ModulesContainer,
+    private readonly control: WorkerControl,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    const { worker } = this.options;
+    const { worker, queueNames, jobs } = this.options;
     if (worker === undefined) return;
     try {
-      await this.start(worker);
+      const hasDataSource = applicationDataSource(this.database) !== undefined;
+      this.registry = HandlerRegistry.build(this.explorer.explore(), queueNames, jobs, hasDataSource);
+      this.control.open(this);
+      if (worker.autoStart) await this.control.start();
     } catch (error) {
       // Boot has failed, and no shutdown hook will run.
       await this.beforeApplicationShutdown();
@@ -60,18 +73,45 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
   }
 
   async onModuleDestroy(): Promise<void> {
+    this.isClosing = true;
     await Promise.all([this.runtime?.stopClaiming(), this.maintenance.stop()]);
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    await this.runtime?.drain();
-    await this.maintenanceClient?.close();
+    await this.control.close();
   }
 
-  private async start(worker: ResolvedWorkerOptions): Promise<void> {
-    const { queueNames, jobs } = this.options;
-    const hasDataSource = applicationDataSource(this.database) !== undefined;
-    const registry = HandlerRegistry.build(this.explorer.explore(), queueNames, jobs, hasDataSource);
+  async pause(): Promise<void> {
+    this.isPaused = true;
+    await this.runtime?.pause();
+  }
+
+  resume(): void {
+    this.isPaused = false;
+    this.runtime?.resume();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.runtime?.stopClaiming(), this.maintenance.stop()]);
+    await this.runtime?.drain();
+    await this.maintenanceClient?.close();
+    this.runtime = undefined;
+    this.maintenanceClient = undefined;
+  }
+
+  async start(): Promise<void> {
+    const { worker } = this.options;
+    if (worker === undefined || this.registry === undefined || this.isClosing)
+      throw new NotStartedError('the worker');
+    try {
+      await this.run(worker, this.registry);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  private async run(worker: ResolvedWorkerOptions, registry: HandlerRegistry): Promise<void> {
     const transactions = new AttemptTransactions(this.database);
     const enhancers = new HandlerEnhancers(this.modules);
     const executor = new Executor(registry, this.moduleRef, transactions, enhancers);
@@ -86,8 +126,10 @@ export class WorkerService implements OnApplicationBootstrap, OnModuleDestroy, B
     const uniqueKeys = new UniqueKeysTask(port, schema);
     const deadLetters = new DeadLetterRetentionTask(port, schema);
     this.runtime = runtime;
+    if (this.isPaused) await runtime.pause();
     await runtime.start();
-    this.maintenance.start([promotion, rescue, rings, uniqueKeys, deadLetters]);
+    // The application may have begun to close while it was starting.
+    if (!this.isClosing) this.maintenance.start([promotion, rescue, rings, uniqueKeys, deadLetters]);
   }
 
   /** A connection of its own: a long promotion or a prune that waits for a lock holds up no claim and no heartbeat. */
