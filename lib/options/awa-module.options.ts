@@ -1,4 +1,4 @@
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import type { JobDefinition } from '../jobs/index.js';
 
 /**
@@ -67,6 +67,13 @@ export interface AwaModuleOptions {
   readonly url?: string;
   /** The TypeORM DataSource to live in, or the name it has in Nest. Default: the unnamed one, unless `url` is given. */
   readonly dataSource?: string | DataSource;
+  /**
+   * The transaction that surrounds the caller, if there is one: asked at each call of `QueueService` that writes and is given no
+   * transaction itself. What is not in an open transaction counts as none. For nestjs-cls and the like; see docs/nest.md.
+   *
+   * @example transaction: () => transactionHost.tx
+   */
+  readonly transaction?: () => EntityManager | QueryRunner | undefined;
   /** Schema of the library's tables. Default `awa`. */
   readonly schema?: string;
   /**

@@ -26,6 +26,7 @@ export type ResolvedRetention = Required<RetentionOptions>;
 
 /** Module options, checked, with every default filled in. */
 export interface ResolvedAwaOptions {
+  readonly transaction: AwaModuleOptions['transaction'];
   readonly schema: SchemaName;
   readonly migrate: 'run' | 'check' | 'off';
   readonly connectRetryMs: number;
@@ -42,6 +43,7 @@ export interface ResolvedAwaOptions {
 const OPTION_KEYS = Object.keys({
   url: true,
   dataSource: true,
+  transaction: true,
   schema: true,
   migrate: true,
   connectRetryMs: true,
@@ -93,7 +95,11 @@ export function resolveAwaOptions(options: AwaModuleOptions): ResolvedAwaOptions
   check.place(options);
   const { migrate = 'check', queues = { [DEFAULT_QUEUE]: {} } } = options;
   if (!['run', 'check', 'off'].includes(migrate)) problems.push('migrate must be "run", "check" or "off"');
+  if (options.transaction !== undefined && typeof options.transaction !== 'function') {
+    problems.push(`transaction must be a function, not ${show(options.transaction)}`);
+  }
   const resolved: ResolvedAwaOptions = {
+    transaction: options.transaction,
     schema: check.schema(options.schema),
     migrate,
     connectRetryMs: check.integer('connectRetryMs', options.connectRetryMs, 30_000, 0, 86_400_000),

@@ -17,6 +17,7 @@ import { ClaimBook } from './claim-book.js';
 import { Claimer } from './claimer.js';
 import { type ClosedState, CompletionBatcher } from './completion-batcher.js';
 import { type AttemptResult, type Executor, RELEASED } from './executor.js';
+import type { JobEvents } from './job-events.js';
 import { QueueSlots } from './queue-slots.js';
 import { reportClosed } from './report-closed.js';
 import { SupervisedLoop } from './supervised-loop.js';
@@ -31,6 +32,9 @@ const ABORT_GRACE_MS = 1_000;
 /** How long a shutdown waits for a database that does not take the last results, and then for it to take leave, in milliseconds. */
 const LAST_FLUSH_MS = 5_000;
 const LEAVE_MS = 2_000;
+
+/** How long it waits for listeners to hear the last events, in milliseconds. */
+const EVENTS_MS = 1_000;
 
 /**
  * The working half of a process, wired together. The way of a job: the claimer takes it -> an attempt runs it in the
@@ -50,6 +54,8 @@ export class WorkerRuntime {
   private readonly listener: WakeListener;
   private readonly heartbeats = new SupervisedLoop('heartbeat', () => this.beat());
   private readonly attempts = new Set<Attempt>();
+  /** Whose handlers have called completeIn(). */
+  private readonly completedIn = new WeakSet<ClaimedJob>();
   private id = '';
   private isLeaving = false;
   private isPaused = false;
@@ -63,6 +69,7 @@ export class WorkerRuntime {
     private readonly options: ResolvedWorkerOptions,
     private readonly executor: Executor,
     private readonly transactions: AttemptTransactions,
+    private readonly events: JobEvents,
     /** Told in how many milliseconds a job of this process is due again. */
     private readonly onDeferred: (inMs: number) => void,
   ) {
@@ -155,6 +162,7 @@ export class WorkerRuntime {
       this.states.stop(),
       this.heartbeats.stop(),
     ]);
+    await withTimeout(this.events.settled(), EVENTS_MS);
     const lost = this.batcher.pending;
     if (lost > 0) this.logger.error(`${lost} result(s) could not be stored: their jobs will run again`);
   }
@@ -169,7 +177,9 @@ export class WorkerRuntime {
   private async runAttempt(job: ClaimedJob): Promise<void> {
     const attempt = new Attempt(job, this.states, (...call) => this.transactions.completeIn(...call));
     this.attempts.add(attempt);
+    this.events.began(job);
     const result = await this.executor.run(attempt);
+    this.events.ended(job);
     // What it said last goes on with the job. A refusal is the result's to hear as well.
     if (result !== 'completed' && attempt.state.isDirty) await attempt.state.flush().catch(() => undefined);
     attempt.state.close();
@@ -180,7 +190,8 @@ export class WorkerRuntime {
 
   /** The slot is free as soon as the result is known; making it durable is the batcher's business, unless it is so already. */
   private finish(attempt: Attempt, result: AttemptResult, mayHaveState = false): void {
-    const { job, committedAs, isUnsure } = attempt;
+    const { job, committedAs, isUnsure, isCompletedIn } = attempt;
+    if (isCompletedIn) this.completedIn.add(job);
     const settlement = result === 'completed' ? undefined : { job, ...result };
     if (committedAs !== undefined) this.closed(job, committedAs, settlement);
     else if (settlement === undefined) this.batcher.complete(job, mayHaveState, isUnsure);
@@ -202,13 +213,17 @@ export class WorkerRuntime {
   private closed(job: ClaimedJob, state: ClosedState, settlement: Settlement | undefined): void {
     this.book.close(job);
     reportClosed(job, state, settlement);
+    // Its transaction has closed it, and is over.
+    if (state === 'stale' && this.completedIn.has(job)) this.events.closed(job, 'completed', undefined);
+    else this.events.closed(job, state, settlement);
     if (state === 'retryable' || state === 'scheduled') this.onDeferred(settlement?.delayMs ?? 0);
   }
 
   private cancelAttempt(jobId: string, runLease: number): void {
     for (const attempt of this.attempts) {
-      if (attempt.job.jobId === jobId && attempt.job.runLease === runLease)
-        attempt.abort(new CancelledAbort());
+      if (attempt.job.jobId !== jobId || attempt.job.runLease !== runLease) continue;
+      attempt.abort(new CancelledAbort());
+      this.events.cancelled(attempt.job);
     }
   }
 

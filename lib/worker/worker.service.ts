@@ -7,8 +7,9 @@ import {
 } from '@nestjs/common';
 import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { HandlerRegistry } from '../discovery/handler.registry.js';
+import { JobEventExplorer } from '../discovery/job-event.explorer.js';
 import { JobHandlerExplorer } from '../discovery/job-handler.explorer.js';
-import { NotStartedError } from '../errors/index.js';
+import { BootError, NotStartedError } from '../errors/index.js';
 import { DeadLetterRetentionTask } from '../maintenance/dead-letter-retention.task.js';
 import { MaintenanceService } from '../maintenance/maintenance.service.js';
 import { PromotionTask } from '../maintenance/promotion.task.js';
@@ -24,6 +25,7 @@ import { PipelinedPort } from '../storage/connection/pipelined-port.js';
 import { AttemptTransactions } from './attempt-transactions.js';
 import { Executor } from './executor.js';
 import { HandlerEnhancers } from './handler-enhancers.js';
+import { JobEvents } from './job-events.js';
 import { WorkerControl, type WorkerUnit } from './worker-control.js';
 import { WorkerRuntime } from './worker-runtime.js';
 
@@ -43,6 +45,7 @@ export class WorkerService
   private runtime: WorkerRuntime | undefined;
   private maintenanceClient: ManagedClient | undefined;
   private registry: HandlerRegistry | undefined;
+  private events = new JobEvents();
   private isPaused = false;
   private isClosing = false;
 
@@ -50,6 +53,7 @@ export class WorkerService
     @Inject(AWA_OPTIONS) private readonly options: ResolvedAwaOptions,
     @Inject(AWA_DATABASE) private readonly database: Database,
     private readonly explorer: JobHandlerExplorer,
+    private readonly eventExplorer: JobEventExplorer,
     private readonly maintenance: MaintenanceService,
     private readonly moduleRef: ModuleRef,
     private readonly modules: ModulesContainer,
@@ -62,6 +66,9 @@ export class WorkerService
     try {
       const hasDataSource = applicationDataSource(this.database) !== undefined;
       this.registry = HandlerRegistry.build(this.explorer.explore(), queueNames, jobs, hasDataSource);
+      const { listeners, problems } = this.eventExplorer.explore();
+      if (problems.length > 0) throw new BootError(problems);
+      this.events = new JobEvents(listeners);
       this.control.open(this);
       if (worker.autoStart) await this.control.start();
     } catch (error) {
@@ -115,7 +122,7 @@ export class WorkerService
     const transactions = new AttemptTransactions(this.database);
     const enhancers = new HandlerEnhancers(this.modules);
     const executor = new Executor(registry, this.moduleRef, transactions, enhancers);
-    const runtime = new WorkerRuntime(this.database, worker, executor, transactions, (inMs) =>
+    const runtime = new WorkerRuntime(this.database, worker, executor, transactions, this.events, (inMs) =>
       promotion.expect(inMs),
     );
     const { schema } = this.database;
