@@ -44,6 +44,8 @@ export class HandlerEnhancers {
     const known = contextId === undefined ? this.known.get(handler) : undefined;
     if (known !== undefined) return known;
     const { wrapper } = handler;
+    // What guards and interceptors read metadata from: the method as it is. It is called with its instance.
+    // oxlint-disable-next-line typescript/unbound-method
     const callback = instance.handle as Callback;
     const place = [wrapper.host?.token ?? '', contextId, wrapper.id] as const;
     const enhanced = new EnhancedHandler(

@@ -41,7 +41,7 @@ export class JobEvents {
   /** Its end is durable. */
   closed(job: ClaimedJob, state: ClosedState, settlement: Settlement | undefined): void {
     if (this.listeners.length === 0 || state === 'stale' || state === 'running') return;
-    this.tell(job, TYPES[state] ?? failure(settlement), state as JobEvent['state'], settlement?.error);
+    this.tell(job, TYPES[state] ?? failure(settlement), state, settlement?.error);
   }
 
   /** Somebody has cancelled it. */

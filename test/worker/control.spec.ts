@@ -128,8 +128,9 @@ describe('the worker, controlled by hand', () => {
     await expect(off.start()).rejects.toThrow(NotStartedError);
     await Promise.all([off.pause(), off.resume(), off.stop()]);
 
-    const { worker, close } = await start(undefined, true);
-    const closing = close();
+    const closed = await start(undefined, true);
+    const { worker } = closed;
+    const closing = closed.close();
     const restarting = worker.start().catch((error: unknown) => error);
     await closing;
     await restarting;

@@ -196,8 +196,8 @@ describe('enhancers of a job handler', () => {
     }
     const queue = await start(Handler);
     const [first, second] = await queue.enqueueMany(Work, [1, 2]);
-    await jobIn('completed', queue, first!.id);
-    await jobIn('scheduled', queue, second!.id);
+    expect(await jobIn('completed', queue, first!.id)).toMatchObject({ errors: [] });
+    expect(await jobIn('scheduled', queue, second!.id)).toMatchObject({ attempt: 0 });
   });
 
   it('may be request-scoped, and are the same for one job only', async () => {
