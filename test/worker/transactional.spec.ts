@@ -453,7 +453,12 @@ describe('an attempt that ends in a transaction of the application', () => {
         {
           handlers: [
             handlerOf(Work, async ({ args }, { completeIn }) => {
-              if (args !== 1) return returned.resolve();
+              if (args !== 1) {
+                // Its result comes when the claim is locked.
+                await gate.reached.promise;
+                returned.resolve();
+                return;
+              }
               await source.transaction(async (manager) => {
                 await completeIn(manager);
                 await gate.pass();
