@@ -55,8 +55,9 @@ export class Executor {
           this.enhancers.enhance(handler, instance, contextId),
         );
       }
-      if (!handler.isTransactional) return await call(instance, job, attempt.context);
-      return await this.runInTransaction(attempt, instance, job);
+      if (handler.isTransactional) return await this.runInTransaction(attempt, instance, job);
+      const result: unknown = await instance.handle(job, attempt.context);
+      return isJobOutcome(result) ? fromOutcome(result) : 'completed';
     } catch (error) {
       if (attempt.isCompletedIn) this.tellLateError(claimed, error);
       if (UnusableArgs.is(error))
