@@ -3,8 +3,10 @@ import {
   defineJob,
   InvalidOptionsError,
   type JobContext,
+  type JobEvent,
   JobHandler,
   type JobOf,
+  OnJobEvent,
   QueueService,
   snooze,
   fail,
@@ -327,6 +329,36 @@ describe('an attempt that ends in a transaction of the application', () => {
       expect(refusals).toEqual([expect.any(InvalidOptionsError)]);
       const job = await jobIn('retryable', producer.queue, second!.id);
       expect(job.errors[0]?.error).toContain('has ended the transaction');
+    });
+
+    it('is told to listeners, in both ways, once', async () => {
+      const told: string[] = [];
+      class Listener {
+        hear({ jobId, type }: JobEvent): void {
+          told.push(`${type} ${jobId}`);
+        }
+      }
+      const hear = Object.getOwnPropertyDescriptor(Listener.prototype, 'hear')!;
+      OnJobEvent(['completed', 'retried', 'failed'])(Listener.prototype, 'hear', hear as never);
+      const source = await dataSource();
+      const worker = await startWorker(
+        {
+          handlers: [
+            Listener,
+            transactional(() => undefined),
+            handlerOf(Quick, async (_, { completeIn }) =>
+              source.transaction((manager) => completeIn(manager)),
+            ),
+          ],
+        },
+        source,
+      );
+      const ids = [await worker.queue.enqueue(Work, 1), await worker.queue.enqueue(Quick, 1)].map(
+        ({ id }) => id,
+      );
+      await until(async () => told.length === 2, { what: 'both events' });
+      for (const id of ids) await jobIn('completed', producer.queue, id);
+      expect(told.toSorted()).toEqual(ids.map((id) => `completed ${id}`).toSorted());
     });
 
     it('needs the DataSource of the application: without, the worker does not start', async () => {
