@@ -4,6 +4,8 @@ import { QueueAdminService } from './admin/queue-admin.service.js';
 import { DatabaseBoot } from './boot/database-boot.js';
 import { DeadLetterService } from './dlq/dead-letter.service.js';
 import { QueueService } from './queue/queue.service.js';
+import { AwaWorker } from './worker/awa-worker.js';
+import { WorkerControl } from './worker/worker-control.js';
 
 /** Options, database and services, for the whole application: initialised first and destroyed last. */
 @Global()
@@ -13,8 +15,24 @@ export class AwaCoreModule {
     return {
       module: AwaCoreModule,
       imports: imports ?? [],
-      providers: [...providers, DatabaseBoot, QueueService, QueueAdminService, DeadLetterService],
-      exports: [AWA_OPTIONS, AWA_DATABASE, QueueService, QueueAdminService, DeadLetterService],
+      providers: [
+        ...providers,
+        DatabaseBoot,
+        QueueService,
+        QueueAdminService,
+        DeadLetterService,
+        WorkerControl,
+        AwaWorker,
+      ],
+      exports: [
+        AWA_OPTIONS,
+        AWA_DATABASE,
+        QueueService,
+        QueueAdminService,
+        DeadLetterService,
+        WorkerControl,
+        AwaWorker,
+      ],
     };
   }
 }

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
-import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
+import { DiscoveryModule, MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { SchedulerRegistry } from '@nestjs/schedule';
+import { JobEventExplorer } from './discovery/job-event.explorer.js';
 import { JobHandlerMetadataAccessor } from './discovery/job-handler-metadata.accessor.js';
 import { JobHandlerExplorer } from './discovery/job-handler.explorer.js';
 import { MaintenanceService } from './maintenance/maintenance.service.js';
@@ -17,6 +18,8 @@ import { WorkerService } from './worker/worker.service.js';
     { provide: AWA_SCHEDULE, useFactory: () => new SchedulerRegistry() },
     JobHandlerMetadataAccessor,
     JobHandlerExplorer,
+    JobEventExplorer,
+    MetadataScanner,
     MaintenanceService,
     WorkerService,
   ],

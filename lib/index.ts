@@ -4,6 +4,7 @@ export type { QueueClaimerLease, QueueInfo } from './admin/queue-info.js';
 export { type AwaModuleAsyncOptions, type AwaOptionsFactory, AwaModule } from './awa.module.js';
 export * from './errors/index.js';
 export {
+  AWA_CONTEXT_TYPE,
   cancel,
   complete,
   defineJob,
@@ -11,9 +12,14 @@ export {
   type Job,
   type JobContext,
   type JobDefinition,
+  JOB_EVENTS,
   type JobErrorRecord,
+  type JobEvent,
+  type JobEventFilter,
+  type JobEventType,
   JobHandler,
   type JobHandlerFor,
+  type JobHandlerOptions,
   type JobInput,
   type JobOf,
   type JobOptions,
@@ -26,10 +32,13 @@ export {
   type JsonSafe,
   type JsonValue,
   type NotJson,
+  OnJobEvent,
   retryAfter,
   type RetryBackoff,
   type RetryPolicy,
   snooze,
+  type TransactionalJobContext,
+  type TransactionalJobHandlerFor,
   UNIQUE_STATES,
   type UniqueOptions,
 } from './jobs/index.js';
@@ -60,3 +69,5 @@ export type { PgClientLike, TransactionOptions } from './queue/transaction-optio
 export { JOB_STATES, type JobState } from './storage/job-state.js';
 export type { CancelledJob } from './storage/operations/cancel-jobs.js';
 export type { JobCount } from './storage/operations/count-jobs.js';
+export { AwaWorker } from './worker/awa-worker.js';
+export type { WorkerState } from './worker/worker-control.js';

@@ -17,6 +17,12 @@ export interface DiscoveredHandler {
    * request-scoped or transient: `wrapper.instance` is an empty shell, and each job needs an instance of its own.
    */
   readonly isStatic: boolean;
+  /** Whether it runs in a transaction of the application's. */
+  readonly isTransactional: boolean;
+  /** Whether it has guards, interceptors or filters of its own, on the class or on `handle`. */
+  readonly isEnhanced: boolean;
+  /** Whether it has pipes, which jobs do not pass through. */
+  readonly hasPipes: boolean;
   /** Whether a `handle` method was found on it. */
   readonly hasHandle: boolean;
 }

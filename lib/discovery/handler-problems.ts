@@ -6,9 +6,12 @@ export function handlerProblems(
   found: readonly DiscoveredHandler[],
   knownQueues: readonly string[],
   expected: readonly JobDefinition[],
+  hasDataSource = true,
 ): string[] {
   return [
     ...withoutHandle(found),
+    ...withPipes(found),
+    ...(hasDataSource ? [] : withoutDataSource(found)),
     ...competing(found),
     ...redefined(found, expected),
     ...onUnknownQueue(found, knownQueues),
@@ -22,6 +25,25 @@ function withoutHandle(found: readonly DiscoveredHandler[]): string[] {
     .map(
       (handler) =>
         `${place(handler)} is decorated with @JobHandler() for ${kindOf(handler)} but has no method "handle": add it.`,
+    );
+}
+
+function withPipes(found: readonly DiscoveredHandler[]): string[] {
+  return found
+    .filter(({ hasPipes }) => hasPipes)
+    .map(
+      (handler) =>
+        `${place(handler)} is decorated with @UsePipes(), which does nothing to jobs: give ${kindOf(handler)} a schema instead.`,
+    );
+}
+
+function withoutDataSource(found: readonly DiscoveredHandler[]): string[] {
+  return found
+    .filter(({ isTransactional }) => isTransactional)
+    .map(
+      (handler) =>
+        `${place(handler)} is transactional, but AwaModule has the option "url": let it live in the application's ` +
+        'TypeORM DataSource (option "dataSource"), or use ctx.completeIn().',
     );
 }
 

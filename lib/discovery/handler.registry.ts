@@ -13,6 +13,7 @@ export class HandlerRegistry {
    * @param found the job handlers among the application's providers
    * @param knownQueues names of the configured queues
    * @param expected definitions that must have a handler here (module option `jobs`, when the worker is on)
+   * @param hasDataSource whether the library lives in a DataSource of the application's, which transactional handlers need
    * @throws BootError listing every problem
    *
    * @example
@@ -24,8 +25,9 @@ export class HandlerRegistry {
     found: readonly DiscoveredHandler[],
     knownQueues: readonly string[],
     expected: readonly JobDefinition[] = [],
+    hasDataSource = true,
   ): HandlerRegistry {
-    const problems = handlerProblems(found, knownQueues, expected);
+    const problems = handlerProblems(found, knownQueues, expected, hasDataSource);
     if (problems.length > 0) throw new BootError(problems);
     return new HandlerRegistry(new Map(found.map((handler) => [handler.definition.kind, handler])));
   }

@@ -1,7 +1,15 @@
 import { Injectable } from '@nestjs/common';
+import {
+  EXCEPTION_FILTERS_METADATA,
+  GUARDS_METADATA,
+  INTERCEPTORS_METADATA,
+  PIPES_METADATA,
+} from '@nestjs/common/constants.js';
 import { DiscoveryService } from '@nestjs/core';
 import type { DiscoveredHandler, ProviderWrapper } from './discovered-handler.js';
 import { JobHandlerMetadataAccessor } from './job-handler-metadata.accessor.js';
+
+const ENHANCERS = [GUARDS_METADATA, INTERCEPTORS_METADATA, EXCEPTION_FILTERS_METADATA];
 
 /** Finds the job handlers among all providers of the application. Collects only: `HandlerRegistry` judges. */
 @Injectable()
@@ -42,6 +50,10 @@ export class JobHandlerExplorer {
         className: candidate.name,
         moduleName: wrapper.host?.name ?? '(unknown module)',
         isStatic,
+        isTransactional: this.metadata.getOptions(candidate as () => unknown).transactional === true,
+        // What overrides a handler in a test has none of its enhancers.
+        isEnhanced: ENHANCERS.some((key) => isMarked(key, isStatic ? instance : candidate.prototype)),
+        hasPipes: isMarked(PIPES_METADATA, isStatic ? instance : candidate.prototype),
         hasHandle: hasHandle(isStatic ? instance : candidate.prototype),
       };
     }
@@ -56,5 +68,14 @@ function constructorOf(instance: unknown): unknown {
 function hasHandle(value: unknown): boolean {
   return (
     typeof value === 'object' && value !== null && 'handle' in value && typeof value.handle === 'function'
+  );
+}
+
+/** Whether the class of an object, or its method `handle`, carries the metadata of an enhancer. */
+function isMarked(key: string, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { constructor, handle } = value as { constructor?: unknown; handle?: unknown };
+  return [constructor, handle].some(
+    (target) => typeof target === 'function' && Reflect.hasMetadata(key, target),
   );
 }

@@ -1,12 +1,18 @@
 export { defineJob } from './define-job.js';
 export type { JobOptions, JobOptionsWithSchema } from './define-job.js';
 export { describeError, MAX_ERROR_BYTES } from './describe-error.js';
-export type { JobContext } from './job-context.js';
+export type { JobContext, TransactionalJobContext } from './job-context.js';
+export { JOB_EVENTS } from './job-event.js';
+export type { JobEvent, JobEventFilter, JobEventType } from './job-event.js';
+export { JOB_EVENT_METADATA, OnJobEvent } from './on-job-event.decorator.js';
+export type { JobEventSubscription } from './on-job-event.decorator.js';
 export type { JobDefinition, JobInput, JobOutput, JobPriority } from './job-definition.js';
-export type { JobHandlerFor } from './job-handler-for.js';
-export { JOB_HANDLER_METADATA, JobHandler } from './job-handler.decorator.js';
+export type { JobHandlerFor, TransactionalJobHandlerFor } from './job-handler-for.js';
+export { JOB_HANDLER_METADATA, JOB_HANDLER_OPTIONS_METADATA, JobHandler } from './job-handler.decorator.js';
+export type { JobHandlerOptions } from './job-handler.decorator.js';
 export type { Job, JobErrorRecord, JobOf, JobProgress } from './job.js';
 export {
+  AWA_CONTEXT_TYPE,
   DEFAULT_MAX_ARGS_BYTES,
   DEFAULT_MAX_ATTEMPTS,
   DEFAULT_PRIORITY,

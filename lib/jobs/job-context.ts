@@ -1,3 +1,4 @@
+import type { EntityManager, QueryRunner } from 'typeorm';
 import type { JsonSafe } from './json.js';
 
 /**
@@ -46,4 +47,37 @@ export interface JobContext {
    * @throws StaleAttemptError as `checkpoint` does
    */
   readonly flush: () => Promise<void>;
+  /**
+   * Completes the attempt in a transaction of yours: the job is completed if and when that commits, together with everything else in it.
+   * When it rolls back, the attempt is as if nothing had been said. After the commit the handler should just return: what it returns or
+   * throws does not count any more.
+   *
+   * Make it the last statement before COMMIT, once a transaction: until then it locks the claim that the attempt is part of, and other
+   * transactions that complete, and whoever would rescue or cancel, jobs of that claim wait.
+   *
+   * @param transaction the EntityManager or QueryRunner of an open READ COMMITTED transaction in the library's database
+   * @throws StaleAttemptError when the attempt is over: let it roll the transaction back
+   * @throws InvalidOptionsError when no transaction is open, or the handler is `transactional`, which does it by itself
+   * @example
+   * ```ts
+   * await this.dataSource.transaction(async (manager) => {
+   *   await manager.insert(Receipt, receipt);
+   *   await ctx.completeIn(manager);
+   * });
+   * ```
+   */
+  readonly completeIn: (transaction: EntityManager | QueryRunner) => Promise<void>;
+}
+
+/**
+ * The attempt that a handler with `transactional: true` is working on.
+ *
+ * @publicApi
+ */
+export interface TransactionalJobContext extends JobContext {
+  /**
+   * In a READ COMMITTED transaction of the application's DataSource, begun for this attempt. It commits with the end of the attempt when
+   * the handler returns, and rolls back when it throws.
+   */
+  readonly manager: EntityManager;
 }

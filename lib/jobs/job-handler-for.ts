@@ -1,4 +1,4 @@
-import type { JobContext } from './job-context.js';
+import type { JobContext, TransactionalJobContext } from './job-context.js';
 import type { JobDefinition } from './job-definition.js';
 import type { JobOf } from './job.js';
 
@@ -27,4 +27,14 @@ export interface JobHandlerFor<Definition extends JobDefinition> {
    * for a job, so its effects should be idempotent.
    */
   readonly handle: (job: JobOf<Definition>, context: JobContext) => unknown;
+}
+
+/**
+ * What a class decorated with `@JobHandler(definition, { transactional: true })` has to be.
+ *
+ * @publicApi
+ */
+export interface TransactionalJobHandlerFor<Definition extends JobDefinition> {
+  /** As that of any handler; writes with `context.manager` commit with the outcome it returns, and roll back when it throws. */
+  readonly handle: (job: JobOf<Definition>, context: TransactionalJobContext) => unknown;
 }

@@ -30,3 +30,6 @@ export const MAX_PROGRESS_MESSAGE_LENGTH = 1000;
 
 /** Largest size of a job's arguments as UTF-8 JSON unless configured otherwise, in bytes: 1 MiB. @publicApi */
 export const DEFAULT_MAX_ARGS_BYTES = 1024 * 1024;
+
+/** What `getType()` of an ExecutionContext answers in guards, interceptors and filters of a job handler. @publicApi */
+export const AWA_CONTEXT_TYPE = 'awa';

@@ -26,9 +26,9 @@ export class MaintenanceService {
 
   constructor(@Inject(AWA_SCHEDULE) private readonly registry: SchedulerRegistry) {}
 
-  /** Does nothing after stop(): the application may have begun to close while it was starting. */
+  /** Also again, after stop(). */
   start(leadership: Leadership, tasks: readonly MaintenanceTask[]): void {
-    if (this.stopping !== undefined) return;
+    this.stopping = undefined;
     this.leadership = leadership;
     leadership.observe((leads) => {
       for (const task of tasks) {

@@ -1,4 +1,4 @@
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import type { JobDefinition } from '../jobs/index.js';
 
 /** So many jobs in so many milliseconds. @publicApi */
@@ -59,6 +59,8 @@ export interface QueueOptions {
 
 /** Settings of the worker of a process; all times in milliseconds. @publicApi */
 export interface WorkerOptions {
+  /** Whether it starts when the application is up; otherwise `AwaWorker.start()` does it. Default `true`. */
+  readonly autoStart?: boolean;
   /** The queues this process works on; all of `queues` by default. */
   readonly queues?: readonly string[];
   /**
@@ -109,6 +111,13 @@ export interface AwaModuleOptions {
    * the pooler. Without it a worker behind one works, but polls, and has no leader. Default: as `url` or `dataSource`.
    */
   readonly directUrl?: string;
+  /**
+   * The transaction that surrounds the caller, if there is one: asked at each call of `QueueService` that writes and is given no
+   * transaction itself. What is not in an open transaction counts as none. For nestjs-cls and the like; see docs/nest.md.
+   *
+   * @example transaction: () => transactionHost.tx
+   */
+  readonly transaction?: () => EntityManager | QueryRunner | undefined;
   /** Schema of the library's tables. Default `awa`. */
   readonly schema?: string;
   /**

@@ -14,6 +14,7 @@ import { poolProblems, queueLimits, type ResolvedQueueLimits } from './worker-li
 
 /** Worker settings with every default filled in. */
 export interface ResolvedWorkerOptions {
+  readonly autoStart: boolean;
   readonly queues: readonly ResolvedQueueLimits[];
   /** Undefined: each queue has workers of its own. */
   readonly globalMaxWorkers: number | undefined;
@@ -29,6 +30,7 @@ export type ResolvedRetention = Required<RetentionOptions>;
 
 /** Module options, checked, with every default filled in. */
 export interface ResolvedAwaOptions {
+  readonly transaction: AwaModuleOptions['transaction'];
   readonly schema: SchemaName;
   readonly directUrl: string | undefined;
   readonly migrate: 'run' | 'check' | 'off';
@@ -47,6 +49,7 @@ const OPTION_KEYS = Object.keys({
   url: true,
   dataSource: true,
   directUrl: true,
+  transaction: true,
   schema: true,
   migrate: true,
   connectRetryMs: true,
@@ -71,6 +74,7 @@ const QUEUE_KEYS = Object.keys({
 } satisfies Record<keyof QueueOptions, true>);
 
 const WORKER_KEYS = Object.keys({
+  autoStart: true,
   queues: true,
   globalMaxWorkers: true,
   pollIntervalMs: true,
@@ -104,7 +108,11 @@ export function resolveAwaOptions(options: AwaModuleOptions): ResolvedAwaOptions
   check.place(options);
   const { migrate = 'check', queues = { [DEFAULT_QUEUE]: {} } } = options;
   if (!['run', 'check', 'off'].includes(migrate)) problems.push('migrate must be "run", "check" or "off"');
+  if (options.transaction !== undefined && typeof options.transaction !== 'function') {
+    problems.push(`transaction must be a function, not ${show(options.transaction)}`);
+  }
   const resolved: ResolvedAwaOptions = {
+    transaction: options.transaction,
     schema: check.schema(options.schema),
     directUrl: options.directUrl,
     migrate,
@@ -156,6 +164,12 @@ class Checker {
     if (value === undefined) return fallback;
     if (Number.isInteger(value) && value >= least && value <= most) return value;
     this.problems.push(`${label} must be a whole number from ${least} to ${most}, not ${String(value)}`);
+    return fallback;
+  }
+
+  flag(label: string, value: boolean | undefined, fallback: boolean): boolean {
+    if (value === undefined || typeof value === 'boolean') return value ?? fallback;
+    this.problems.push(`${label} must be true or false, not ${show(value)}`);
     return fallback;
   }
 
@@ -243,6 +257,7 @@ class Checker {
     const chosen = this.chosen(limits, settings.queues);
     this.problems.push(...poolProblems(chosen, queues, most));
     return {
+      autoStart: this.flag('worker.autoStart', settings.autoStart, true),
       queues: chosen,
       globalMaxWorkers: most,
       pollIntervalMs: this.integer('worker.pollIntervalMs', settings.pollIntervalMs, 200, 10, 60_000),

@@ -32,7 +32,7 @@ import { type JobSnapshot, toSnapshot } from './job-snapshot.js';
 import { QueueDirectory } from './queue-directory.js';
 import { resolveEnqueueOptions } from './resolve-enqueue-options.js';
 import { serializeArgs } from './serialize-args.js';
-import { transactionPort } from './transaction-options.js';
+import { ambientConnection, type TransactionConnection, transactionPort } from './transaction-options.js';
 import { uniqueClaim } from './unique-claim.js';
 import { validateArgs } from './validate-args.js';
 import { jobIdProblems } from './job-id.js';
@@ -114,7 +114,7 @@ export class QueueService {
       const argsJson = await this.checkedJson(definition, args);
       jobs.push({ ...common, argsJson, payloadJson: payload });
     }
-    const transaction = connection === undefined ? undefined : transactionPort(connection);
+    const transaction = this.transactionOf(connection);
     await this.queues.require(common.queue, transaction);
     if (jobs.length === 0) return [];
     const port = transaction ?? this.database.pool;
@@ -148,7 +148,7 @@ export class QueueService {
    */
   async cancelJobs(ids: readonly string[], options: CancelOptions = {}): Promise<CancelledJob[]> {
     const connection = resolveCancel(ids, options);
-    const port = connection === undefined ? this.database.pool : transactionPort(connection);
+    const port = this.transactionOf(connection) ?? this.database.pool;
     return cancelJobs(port, this.database.schema, ids, describeError(options.reason ?? 'cancelled'));
   }
 
@@ -174,7 +174,7 @@ export class QueueService {
   ): Promise<CancelledJob | null> {
     const { queue, unique, connection } = resolveCancelUnique(definition, options);
     const claim = uniqueClaim(unique, definition.kind, queue, await this.checkedJson(definition, args));
-    const port = connection === undefined ? this.database.pool : transactionPort(connection);
+    const port = this.transactionOf(connection) ?? this.database.pool;
     const reason = describeError(options.reason ?? 'cancelled');
     return (await cancelUniqueJob(port, this.database.schema, claim, reason)) ?? null;
   }
@@ -251,6 +251,12 @@ export class QueueService {
   async oldestWaitingAge(queue: string): Promise<number | null> {
     await this.queues.require(queue);
     return (await oldestWaiting(this.database.pool, this.database.schema, queue)) ?? null;
+  }
+
+  /** That of the call, or the one that surrounds it. */
+  private transactionOf(given: TransactionConnection | undefined): SqlPort | undefined {
+    const connection = given ?? ambientConnection(this.options.transaction);
+    return connection === undefined ? undefined : transactionPort(connection);
   }
 
   private async enqueueUnique(

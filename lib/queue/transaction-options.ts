@@ -62,3 +62,19 @@ export function transactionPort(connection: TransactionConnection): SqlPort {
       return new PgAdapter(connection.client);
   }
 }
+
+/**
+ * The transaction that surrounds the caller, by the option `transaction`. What is in no open transaction counts as none: it would be a
+ * connection of the application's pool for nothing.
+ */
+export function ambientConnection(
+  source: (() => EntityManager | QueryRunner | undefined) | undefined,
+): TransactionConnection | undefined {
+  const found = source?.();
+  if (found === undefined || found === null) return undefined;
+  if ('queryRunner' in found) {
+    return found.queryRunner?.isTransactionActive === true ? { type: 'manager', manager: found } : undefined;
+  }
+  const queryRunner = found as QueryRunner;
+  return queryRunner.isTransactionActive ? { type: 'queryRunner', queryRunner } : undefined;
+}

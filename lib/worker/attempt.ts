@@ -1,5 +1,7 @@
+import type { EntityManager, QueryRunner } from 'typeorm';
 import { JobTimeoutError } from '../errors/index.js';
 import type { JobContext } from '../jobs/index.js';
+import type { JobState } from '../storage/job-state.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import { AttemptState, type AttemptStateSink } from './attempt-state.js';
 
@@ -28,10 +30,17 @@ export class Attempt {
   private readonly controller = new AbortController();
   /** Set when the attempt was handed back or lost while its handler still runs: what it returns does not matter. */
   private abandoned = false;
+  /** Its end may be durable already, in a transaction of the application's of which we do not know how it ended. */
+  isUnsure = false;
+  /** The handler has called completeIn(). */
+  isCompletedIn = false;
+  /** The state of the job after the attempt, when both the handler's transaction and its end are known to be committed. */
+  committedAs: JobState | undefined;
 
   constructor(
     readonly job: ClaimedJob,
     sink: AttemptStateSink,
+    completeIn: (attempt: Attempt, transaction: EntityManager | QueryRunner) => Promise<void>,
   ) {
     const state = new AttemptState(job, sink, (error) => this.abort(error));
     this.state = state;
@@ -44,6 +53,7 @@ export class Attempt {
       setProgress: (percent: number, message?: string) => state.setProgress(percent, message),
       checkpoint: (data: unknown) => state.checkpoint(data),
       flush: () => state.flush(),
+      completeIn: (transaction: EntityManager | QueryRunner) => completeIn(this, transaction),
     });
   }
 

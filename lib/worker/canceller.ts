@@ -1,5 +1,6 @@
 import { StaleAttemptError } from '../errors/index.js';
 import { closedAttempts } from '../storage/operations/closed-attempts.js';
+import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import type { SchemaName } from '../storage/schema-name.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import { type Attempt, CancelledAbort } from './attempt.js';
@@ -14,6 +15,8 @@ export interface CancellerOptions {
   attempts(): Iterable<Attempt>;
   /** Whether notifications arrive. */
   isListening(): boolean;
+  /** Told once of each cancelled attempt. */
+  onCancelled(job: ClaimedJob): void;
 }
 
 /**
@@ -43,9 +46,14 @@ export class Canceller {
   /** Somebody has cancelled the job. */
   cancel(jobId: string, runLease: number): void {
     for (const attempt of this.options.attempts()) {
-      if (attempt.job.jobId === jobId && attempt.job.runLease === runLease)
-        attempt.abort(new CancelledAbort());
+      if (attempt.job.jobId === jobId && attempt.job.runLease === runLease) this.abort(attempt);
     }
+  }
+
+  private abort(attempt: Attempt): void {
+    if (attempt.context.signal.aborted) return;
+    attempt.abort(new CancelledAbort());
+    this.options.onCancelled(attempt.job);
   }
 
   private async turn(): Promise<number> {
@@ -63,9 +71,10 @@ export class Canceller {
     if (attempts.size > 0) {
       const closed = await closedAttempts(this.port, this.schema, [...attempts.keys()]);
       for (const { job, outcome } of closed) {
-        const isCancelled = outcome === 'cancelled';
-        const reason = isCancelled ? new CancelledAbort() : new StaleAttemptError(job.jobId, job.runLease);
-        attempts.get(job)?.abort(reason);
+        const attempt = attempts.get(job);
+        if (attempt === undefined) continue;
+        if (outcome === 'cancelled') this.abort(attempt);
+        else attempt.abort(new StaleAttemptError(job.jobId, job.runLease));
       }
     }
     this.lastLookAt = performance.now();

@@ -81,6 +81,11 @@ export class Claimer {
     if (this.wasBlocked && !this.options.isBlocked()) this.loop.wake();
   }
 
+  /** Resolves when no claim is under way. */
+  settled(): Promise<void> {
+    return this.loop.settled();
+  }
+
   /** Resolves when no claim is under way and none will be. */
   async stop(): Promise<void> {
     await this.loop.stop();

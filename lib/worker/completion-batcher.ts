@@ -4,12 +4,20 @@ import type { JobState } from '../storage/job-state.js';
 import type { SchemaName } from '../storage/schema-name.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
-import { completeAttempts, type Settlement, settleAttempts } from '../storage/operations/close-attempts.js';
+import type { Settlement } from '../storage/operations/close-attempts.js';
+import {
+  type Closing,
+  completeFreeAttempts,
+  settleFreeAttempts,
+} from '../storage/operations/close-free-attempts.js';
 import { isDataError } from '../storage/sql-state.js';
 import { SupervisedLoop } from './supervised-loop.js';
 
 /** Most attempts one statement closes. */
 const MAX_BATCH = 512;
+
+/** An attempt whose claim somebody has locked is tried again after so many milliseconds. */
+const BUSY_RETRY_MS = 50;
 
 /** With so many results waiting for the database, no more jobs are claimed. */
 const MAX_PENDING = 4096;
@@ -30,12 +38,17 @@ interface Pending<Item> {
   unsure: boolean;
   /** It is durable, or stale. */
   closed: boolean;
+  /** Its claim is locked by a transaction of the application's: it waits for its next try. */
+  parked: boolean;
 }
 
 /**
  * Makes results durable, many with one statement. A handler's slot is free when the handler ends; this is what its result
  * waits in. Results come together while a flush is under way, so batches grow with the load. A database that is away is
  * waited for: nothing is dropped, and claiming stops when too much has piled up.
+ *
+ * A flush never waits for a lock, as claims and heartbeats wait in line behind it on the same connection: what belongs to a claim that a
+ * transaction of the application's has locked (a cancel, a completion within it) is put aside and tried again.
  */
 export class CompletionBatcher {
   private readonly logger = new Logger('Awa completion');
@@ -45,6 +58,9 @@ export class CompletionBatcher {
   private completed: Pending<ClaimedJob>[] = [];
   private settled: Pending<Settlement>[] = [];
   private inFlight = 0;
+  /** Puts each result that was put aside back into its list. */
+  private parked: (() => void)[] = [];
+  private unparkAt = 0;
   private onDrained: (() => void)[] = [];
 
   constructor(
@@ -62,15 +78,18 @@ export class CompletionBatcher {
     return this.pending >= MAX_PENDING;
   }
 
-  /** @param mayHaveState whether the attempt has tried to save something */
-  complete(job: ClaimedJob, mayHaveState = false): void {
+  /**
+   * @param mayHaveState whether the attempt has tried to save something
+   * @param unsure whether it may have been closed already, in a transaction of the application's
+   */
+  complete(job: ClaimedJob, mayHaveState = false, unsure = false): void {
     if (mayHaveState) this.stateful.add(job);
-    this.completed.push({ item: job, unsure: false, closed: false });
+    this.completed.push({ item: job, unsure, closed: false, parked: false });
     this.loop.wake();
   }
 
-  settle(settlement: Settlement): void {
-    this.settled.push({ item: settlement, unsure: false, closed: false });
+  settle(settlement: Settlement, unsure = false): void {
+    this.settled.push({ item: settlement, unsure, closed: false, parked: false });
     this.loop.wake();
   }
 
@@ -86,17 +105,19 @@ export class CompletionBatcher {
 
   /** Results that are not durable yet. */
   get pending(): number {
-    return this.completed.length + this.settled.length + this.inFlight;
+    return this.completed.length + this.settled.length + this.inFlight + this.parked.length;
   }
 
   private async flush(): Promise<number> {
+    if (this.unparkAt <= performance.now()) for (const unpark of this.parked.splice(0)) unpark();
     await this.flushBatch(this.completed.splice(0, MAX_BATCH), this.completed, (items) =>
       this.writeCompleted(items),
     );
     await this.flushBatch(this.settled.splice(0, MAX_BATCH), this.settled, (items) =>
       this.writeSettled(items),
     );
-    if (this.pending > 0) return 0;
+    if (this.pending > this.parked.length) return 0;
+    if (this.parked.length > 0) return Math.max(this.unparkAt - performance.now(), 1);
     for (const resolve of this.onDrained.splice(0)) resolve();
     return Number.POSITIVE_INFINITY;
   }
@@ -112,7 +133,7 @@ export class CompletionBatcher {
     try {
       await this.writeOrSplit(batch, write);
     } catch (error) {
-      const left = batch.filter(({ closed }) => !closed);
+      const left = batch.filter(({ closed, parked }) => !closed && !parked);
       if (error instanceof DatabaseUnavailableError) for (const pending of left) pending.unsure = true;
       list.unshift(...left);
       throw error;
@@ -149,22 +170,43 @@ export class CompletionBatcher {
 
   private async writeCompleted(batch: Pending<ClaimedJob>[]): Promise<void> {
     const jobs = batch.map(({ item }) => item);
-    const stale = new Set(
-      await completeAttempts(this.port, this.schema, jobs, (job) => this.stateful.has(job)),
+    const mayHaveState = (job: ClaimedJob) => this.stateful.has(job);
+    const states = await completeFreeAttempts(this.port, this.schema, jobs, mayHaveState);
+    batch.forEach((pending, index) =>
+      this.answered(pending, this.completed, states[index], (state) =>
+        this.closed(pending.item, state, pending.unsure),
+      ),
     );
-    for (const pending of batch) {
-      pending.closed = true;
-      this.closed(pending.item, stale.has(pending.item) ? 'stale' : 'completed', pending.unsure);
-    }
   }
 
   private async writeSettled(batch: Pending<Settlement>[]): Promise<void> {
-    const states = await settleAttempts(
-      this.port,
-      this.schema,
-      batch.map(({ item }) => item),
+    const settlements = batch.map(({ item }) => item);
+    const states = await settleFreeAttempts(this.port, this.schema, settlements);
+    batch.forEach((pending, index) =>
+      this.answered(pending, this.settled, states[index], (state) =>
+        this.closed(pending.item.job, state, pending.unsure, pending.item),
+      ),
     );
-    batch.forEach(({ item, unsure }, index) => this.closed(item.job, states[index] ?? 'stale', unsure, item));
+  }
+
+  private answered<Item>(
+    pending: Pending<Item>,
+    list: Pending<Item>[],
+    state: Closing | undefined,
+    close: (state: ClosedState) => void,
+  ): void {
+    if (state === 'busy') return this.park(pending, list);
+    pending.closed = true;
+    close(state ?? 'stale');
+  }
+
+  private park<Item>(pending: Pending<Item>, list: Pending<Item>[]): void {
+    if (this.parked.length === 0) this.unparkAt = performance.now() + BUSY_RETRY_MS;
+    pending.parked = true;
+    this.parked.push(() => {
+      pending.parked = false;
+      list.push(pending);
+    });
   }
 
   private closed(job: ClaimedJob, state: ClosedState, unsure: boolean, settlement?: Settlement): void {

@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
 import type { DiscoveredHandler } from '../discovery/discovered-handler.js';
 import type { HandlerRegistry } from '../discovery/handler.registry.js';
@@ -6,6 +7,7 @@ import {
   describeError,
   isJobOutcome,
   type Job,
+  type JobContext,
   type JobOutcome,
   type JobPriority,
   parsePayload,
@@ -15,7 +17,9 @@ import { validateArgs } from '../queue/validate-args.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import type { Settlement } from '../storage/operations/close-attempts.js';
 import type { Attempt } from './attempt.js';
-import { resolveHandler } from './handler-resolver.js';
+import type { AttemptTransactions } from './attempt-transactions.js';
+import type { EnhancedHandler, HandlerEnhancers } from './handler-enhancers.js';
+import { contextOf, type HandlerInstance, resolveHandler } from './handler-resolver.js';
 import { UnknownKinds } from './unknown-kinds.js';
 
 /** How an attempt ended: `completed`, or what to settle it with. */
@@ -23,11 +27,14 @@ export type AttemptResult = 'completed' | Omit<Settlement, 'job'>;
 
 /** Runs one attempt: finds the handler, checks the arguments, calls it, and says how it ended. Never throws. */
 export class Executor {
+  private readonly logger = new Logger('Awa executor');
   private readonly unknownKinds = new UnknownKinds();
 
   constructor(
     private readonly registry: HandlerRegistry,
     private readonly moduleRef: ModuleRef,
+    private readonly transactions: AttemptTransactions,
+    private readonly enhancers: HandlerEnhancers,
   ) {}
 
   /** How many jobs of the kind this process runs at a time; undefined: as many as there are slots. */
@@ -43,10 +50,21 @@ export class Executor {
     }
     try {
       const job = await this.prepare(claimed, handler);
-      const instance = await resolveHandler(this.moduleRef, handler, job);
+      const contextId = handler.isStatic ? undefined : contextOf(this.moduleRef, job);
+      const instance = await resolveHandler(this.moduleRef, handler, contextId);
+      if (handler.isEnhanced) {
+        return await this.runEnhanced(
+          attempt,
+          handler,
+          job,
+          this.enhancers.enhance(handler, instance, contextId),
+        );
+      }
+      if (handler.isTransactional) return await this.runInTransaction(attempt, instance, job);
       const result: unknown = await instance.handle(job, attempt.context);
       return isJobOutcome(result) ? fromOutcome(result) : 'completed';
     } catch (error) {
+      if (attempt.isCompletedIn) this.tellLateError(claimed, error);
       if (UnusableArgs.is(error))
         return { outcome: 'invalid', error: describeError(error.cause), delayMs: undefined };
       if (isJobOutcome(error)) return fromOutcome(error);
@@ -71,6 +89,29 @@ export class Executor {
     };
   }
 
+  private runInTransaction(attempt: Attempt, instance: HandlerInstance, job: Job): Promise<AttemptResult> {
+    return this.transactions.run(attempt, (context) => call(instance, job, context));
+  }
+
+  /** Filters come last, outside of the transaction: what has thrown is rolled back, whatever they make of it. */
+  private async runEnhanced(
+    attempt: Attempt,
+    { isTransactional }: DiscoveredHandler,
+    job: Job,
+    enhanced: EnhancedHandler,
+  ): Promise<AttemptResult> {
+    try {
+      if (isTransactional) return await this.runInTransaction(attempt, enhanced, job);
+      return await call(enhanced, job, attempt.context);
+    } catch (error) {
+      // Nothing that an answer of theirs could change: an outcome, a job that goes back, a result that may be durable.
+      if (isJobOutcome(error) || attempt.isShuttingDown || attempt.isUnsure) throw error;
+      const outcome = await enhanced.outcomeOf(error, job, attempt.context);
+      if (outcome === undefined) throw error;
+      return fromOutcome(outcome);
+    }
+  }
+
   private async prepare(claimed: ClaimedJob, { definition }: DiscoveredHandler): Promise<Job> {
     const stored: unknown = JSON.parse(claimed.argsJson);
     return {
@@ -88,10 +129,21 @@ export class Executor {
       ...parsePayload(claimed.payloadJson),
     };
   }
+
+  /** It counts only if the transaction did not commit; otherwise nobody else would hear of it. */
+  private tellLateError({ jobId, kind }: ClaimedJob, error: unknown): void {
+    const [reason] = describeError(error).split('\n', 1);
+    this.logger.warn(`job ${jobId} (${kind}): error after completeIn(): ${reason}`);
+  }
+}
+
+async function call(instance: HandlerInstance, job: Job, context: JobContext): Promise<AttemptResult> {
+  const result: unknown = await instance.handle(job, context);
+  return isJobOutcome(result) ? fromOutcome(result) : 'completed';
 }
 
 /** The attempt is given back and the job available at once. */
-export const RELEASED: AttemptResult = Object.freeze({
+export const RELEASED: Omit<Settlement, 'job'> = Object.freeze({
   outcome: 'released',
   error: undefined,
   delayMs: undefined,

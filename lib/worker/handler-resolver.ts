@@ -1,4 +1,4 @@
-import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
+import { type ContextId, ContextIdFactory, type ModuleRef } from '@nestjs/core';
 import type { DiscoveredHandler } from '../discovery/discovered-handler.js';
 import type { Job, JobContext } from '../jobs/index.js';
 
@@ -8,16 +8,21 @@ export interface HandlerInstance {
 }
 
 /**
- * The instance that handles a job: the provider itself, or, when it is request-scoped, one made for this job, with the job
- * as its REQUEST.
+ * The context in which the providers of one job are made: a new one, or, of durable providers, the one that the application's strategy
+ * (`ContextIdFactory.apply`) attaches the job to. The job is its REQUEST.
  */
+export function contextOf(moduleRef: ModuleRef, job: Job): ContextId {
+  const contextId = ContextIdFactory.getByRequest(job);
+  moduleRef.registerRequestByContextId(job, contextId);
+  return contextId;
+}
+
+/** The instance that handles a job: the provider itself, or, when it is request-scoped, the one of the job's context. */
 export async function resolveHandler(
   moduleRef: ModuleRef,
   handler: DiscoveredHandler,
-  job: Job,
+  contextId: ContextId | undefined,
 ): Promise<HandlerInstance> {
-  if (handler.isStatic) return handler.wrapper.instance as HandlerInstance;
-  const contextId = ContextIdFactory.getByRequest(job);
-  moduleRef.registerRequestByContextId(job, contextId);
+  if (contextId === undefined) return handler.wrapper.instance as HandlerInstance;
   return moduleRef.resolve<HandlerInstance>(handler.wrapper.token as never, contextId, { strict: false });
 }

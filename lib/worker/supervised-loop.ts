@@ -19,6 +19,7 @@ export class SupervisedLoop {
   private woken = false;
   private wakeable = false;
   private endWait: (() => void) | undefined;
+  private current: Promise<number> = Promise.resolve(0);
 
   /**
    * @param name for logs
@@ -47,13 +48,19 @@ export class SupervisedLoop {
     await this.running;
   }
 
+  /** Resolves when the turn that is under way has ended, however. */
+  async settled(): Promise<void> {
+    await this.current.catch(() => undefined);
+  }
+
   private async run(): Promise<void> {
     let failures = 0;
     while (!this.stopping) {
       this.woken = false;
       let waitMs: number;
       try {
-        waitMs = await this.turn();
+        this.current = this.turn();
+        waitMs = await this.current;
         if (failures > 0) this.logger.log(`works again after ${failures} failed turn(s)`);
         failures = 0;
       } catch (error) {

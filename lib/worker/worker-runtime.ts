@@ -8,19 +8,22 @@ import type { Database } from '../storage/connection/database.js';
 import { ManagedClient } from '../storage/connection/managed-client.js';
 import { PipelinedPort } from '../storage/connection/pipelined-port.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
+import type { Settlement } from '../storage/operations/close-attempts.js';
 import { deregisterInstance, registerInstance } from '../storage/operations/instances.js';
 import { VERSION } from '../version.js';
 import { AttemptStateWriter } from './attempt-state-writer.js';
 import { Attempt, ShutdownAbort } from './attempt.js';
 import { Canceller } from './canceller.js';
+import type { AttemptTransactions } from './attempt-transactions.js';
 import { ClaimBook } from './claim-book.js';
 import { ClaimPermits } from './claim-permits.js';
 import { Claimer } from './claimer.js';
-import { CompletionBatcher } from './completion-batcher.js';
+import { type ClosedState, CompletionBatcher } from './completion-batcher.js';
 import { Deadline } from './deadline.js';
 import { Dispatcher } from './dispatcher.js';
 import { type AttemptResult, type Executor, RELEASED } from './executor.js';
 import { Heartbeat } from './heartbeat.js';
+import type { JobEvents } from './job-events.js';
 import { KindLimits } from './kind-limits.js';
 import { Lingering } from './lingering.js';
 import { PrefetchSizes } from './prefetch-sizes.js';
@@ -39,6 +42,9 @@ const ABORT_GRACE_MS = 1_000;
 /** How long a shutdown waits for a database that does not take the last results, and then for it to take leave, in milliseconds. */
 const LAST_FLUSH_MS = 5_000;
 const LEAVE_MS = 2_000;
+
+/** How long it waits for listeners to hear the last events, in milliseconds. */
+const EVENTS_MS = 1_000;
 
 /**
  * The working half of a process, wired together. The way of a job: the claimer takes it -> the dispatcher starts it when a
@@ -64,7 +70,10 @@ export class WorkerRuntime {
   private readonly lingering: Lingering;
   /** Attempts that are over their time and on their way to the batcher. */
   private readonly fencing = new Set<Promise<void>>();
+  /** Whose handlers have called completeIn(). */
+  private readonly completedIn = new WeakSet<ClaimedJob>();
   private id = '';
+  private isPaused = false;
   private onIdle: (() => void) | undefined;
   private isHurried = false;
 
@@ -73,6 +82,8 @@ export class WorkerRuntime {
     private readonly options: ResolvedWorkerOptions,
     private readonly executor: Executor,
     private readonly timeouts: Timeouts,
+    private readonly transactions: AttemptTransactions,
+    private readonly events: JobEvents,
     /** Told in how many milliseconds a job of this process is due again. */
     private readonly onDeferred: (inMs: number) => void,
     /** Told when the leader of the maintenance has resigned. */
@@ -94,12 +105,9 @@ export class WorkerRuntime {
       onLost: (instanceId) => this.startAnew(instanceId),
     });
     this.lingering = new Lingering(options.queues);
-    this.batcher = new CompletionBatcher(this.port, database.schema, (job, state, settlement) => {
-      this.book.close(job);
-      reportClosed(job, state, settlement);
-      this.claimer.resultStored();
-      if (state === 'retryable' || state === 'scheduled') this.onDeferred(settlement?.delayMs ?? 0);
-    });
+    this.batcher = new CompletionBatcher(this.port, database.schema, (job, state, settlement) =>
+      this.closed(job, state, settlement),
+    );
     this.states = new AttemptStateWriter(this.port, database.schema);
     const { queues, globalMaxWorkers, pollIntervalMs } = options;
     const slots =
@@ -123,12 +131,13 @@ export class WorkerRuntime {
       queues: names,
       pollIntervalMs,
       instanceId: () => this.id,
-      isBlocked: () => this.batcher.isFull,
+      isBlocked: () => this.isPaused || this.batcher.isFull,
       accept: (jobs) => this.dispatcher.accept(jobs),
     });
     this.canceller = new Canceller(this.port, database.schema, {
       attempts: () => this.attempts,
       isListening: () => this.listener.isWorking,
+      onCancelled: (job) => this.events.cancelled(job),
     });
     this.listener = new WakeListener(database, this.port, {
       onWake: (queue) => {
@@ -172,6 +181,19 @@ export class WorkerRuntime {
     this.claimer.wake();
   }
 
+  /** Claims nothing until `resume`. Resolves when no claim is under way. */
+  async pause(): Promise<void> {
+    this.isPaused = true;
+    await this.claimer.settled();
+    // What was claimed ahead would begin later.
+    this.dispatcher.handBack();
+  }
+
+  resume(): void {
+    this.isPaused = false;
+    this.claimer.wake();
+  }
+
   /** Claims nothing any more; what runs goes on. */
   async stopClaiming(): Promise<void> {
     // What has not been started goes back at once, also what a claim under way brings.
@@ -201,6 +223,7 @@ export class WorkerRuntime {
       this.canceller.stop(),
       this.heartbeat.stop(),
     ]);
+    await withTimeout(this.events.settled(), EVENTS_MS);
     const lost = this.batcher.pending;
     if (lost > 0) this.logger.error(`${lost} result(s) could not be stored: their jobs will run again`);
   }
@@ -219,27 +242,44 @@ export class WorkerRuntime {
   }
 
   private async runAttempt(job: ClaimedJob): Promise<void> {
-    const attempt = new Attempt(job, this.states);
+    const attempt = new Attempt(job, this.states, (...call) => this.transactions.completeIn(...call));
     this.attempts.add(attempt);
+    this.events.began(job);
     const deadline = this.watch(attempt);
     const result = await this.executor.run(attempt);
     deadline?.end();
+    this.events.ended(job);
     if (deadline?.state === 'fenced') this.dispatcher.ended(job);
     else if (deadline?.state === 'forsaken') this.lingering.return(job.queue);
     if (attempt.isAbandoned) return;
     // What it said last goes on with the job. A refusal is the result's to hear as well.
     if (result !== 'completed' && attempt.state.isDirty) await attempt.state.flush().catch(() => undefined);
     attempt.state.close();
-    if (!attempt.isAbandoned) this.finish(job, result, attempt.state.mayBeStored);
+    if (!attempt.isAbandoned) this.finish(attempt, result, attempt.state.mayBeStored);
     this.attempts.delete(attempt);
     if (this.attempts.size === 0) this.onIdle?.();
   }
 
-  /** The slot is free as soon as the result is known; making it durable is the batcher's business. */
-  private finish(job: ClaimedJob, result: AttemptResult, mayHaveState = false): void {
-    if (result === 'completed') this.batcher.complete(job, mayHaveState);
-    else this.batcher.settle({ job, ...result });
+  /** The slot is free as soon as the result is known; making it durable is the batcher's business, unless it is so already. */
+  private finish(attempt: Attempt, result: AttemptResult, mayHaveState = false): void {
+    const { job, committedAs, isUnsure, isCompletedIn } = attempt;
+    if (isCompletedIn) this.completedIn.add(job);
+    const settlement = result === 'completed' ? undefined : { job, ...result };
+    if (committedAs !== undefined) this.closed(job, committedAs, settlement);
+    else if (settlement === undefined) this.batcher.complete(job, mayHaveState, isUnsure);
+    else this.batcher.settle(settlement, isUnsure);
     this.dispatcher.ended(job);
+  }
+
+  /** The end of an attempt is durable. */
+  private closed(job: ClaimedJob, state: ClosedState, settlement: Settlement | undefined): void {
+    this.book.close(job);
+    reportClosed(job, state, settlement);
+    this.claimer.resultStored();
+    // Its transaction has closed it, and is over.
+    if (state === 'stale' && this.completedIn.has(job)) this.events.closed(job, 'completed', undefined);
+    else this.events.closed(job, state, settlement);
+    if (state === 'retryable' || state === 'scheduled') this.onDeferred(settlement?.delayMs ?? 0);
   }
 
   /** A claimed job that was not started. */
@@ -285,7 +325,7 @@ export class WorkerRuntime {
     const { job, state } = attempt;
     if (state.isDirty) await state.flush().catch(() => undefined);
     state.close();
-    this.batcher.settle({ job, ...this.executor.timedOut(attempt, error) });
+    this.batcher.settle({ job, ...this.executor.timedOut(attempt, error) }, attempt.isUnsure);
   }
 
   private async waitForHandlers(): Promise<void> {
@@ -300,7 +340,7 @@ export class WorkerRuntime {
     for (const attempt of this.attempts) {
       attempt.abandon();
       attempt.state.close();
-      this.finish(attempt.job, RELEASED);
+      this.finish(attempt, RELEASED);
     }
   }
 

@@ -12,6 +12,7 @@ import { closedAttempts } from './functions/closed-attempts.js';
 import { counting } from './functions/counting.js';
 import { deadLetters } from './functions/dead-letters.js';
 import { enqueueJobs } from './functions/enqueue-jobs.js';
+import { freeLanes } from './functions/free-lanes.js';
 import { insertJob } from './functions/insert-job.js';
 import { instances } from './functions/instances.js';
 import { jobRules } from './functions/job-rules.js';
@@ -43,6 +44,7 @@ const objects = ({ ident, channel, lockKey, leaderKey }: SchemaName): string[] =
   ...attemptState(ident),
   ...closeAttempts(ident, channel),
   ...closedAttempts(ident),
+  ...freeLanes(ident),
   ...promoteDeferred(ident, channel),
   ...queueAdmin(ident, channel),
   ...rescue(ident),
@@ -140,6 +142,7 @@ export const createAwa: SchemaVersion = {
       'walk_failed_jobs(bigint[], text, text, text, timestamptz, timestamptz, bigint, int, int)',
       'move_failed_to_dlq(bigint[], text)',
       'retry_delay(int)',
+      'free_lanes(int[], bigint[])',
       'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[], int[], bytea[], int[])',
       'save_attempt_states(int[], bigint[], smallint[], bigint[], int[], int[], double precision[], text[], text[])',
       'end_attempt_states(bigint[], int[])',

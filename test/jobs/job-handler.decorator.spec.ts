@@ -17,4 +17,8 @@ describe('@JobHandler', () => {
     // @ts-expect-error not a definition
     expect(() => JobHandler(value)).toThrow(InvalidOptionsError);
   });
+
+  it.each([{ transactional: 1 }, { transactionl: true }])('refuses %j as options', (options) => {
+    expect(() => JobHandler(defineJob('x'), options as never)).toThrow(InvalidOptionsError);
+  });
 });

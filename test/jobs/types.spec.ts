@@ -15,7 +15,9 @@ import type {
   JobProgress,
   JsonSafe,
   JsonValue,
+  TransactionalJobContext,
 } from '../../lib/jobs/index.js';
+import type { EntityManager } from 'typeorm';
 
 // What is asserted here is checked by the compiler (npm run typecheck); at run time these tests do little.
 
@@ -175,6 +177,40 @@ describe('types of a handler', () => {
     }
 
     expect(Resuming).toBeDefined();
+  });
+
+  it('give transactional handlers a manager, and no others', () => {
+    @JobHandler(SendEmail, { transactional: true })
+    class InTransaction {
+      async handle(job: JobOf<typeof SendEmail>, { manager, signal }: TransactionalJobContext) {
+        expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
+        expectTypeOf(manager).toEqualTypeOf<EntityManager>();
+        return job.args.to;
+      }
+    }
+
+    @JobHandler(SendEmail, { transactional: true })
+    class WithoutContext {
+      handle() {}
+    }
+
+    // @ts-expect-error there is no transaction without the option
+    @JobHandler(SendEmail)
+    class NotInTransaction {
+      handle(_: JobOf<typeof SendEmail>, { manager }: TransactionalJobContext) {
+        return manager;
+      }
+    }
+
+    // @ts-expect-error args of another job
+    @JobHandler(SendEmail, { transactional: true })
+    class ForAnother {
+      handle(job: Job<{ from: string }>) {
+        return job;
+      }
+    }
+
+    expect([InTransaction, WithoutContext, NotInTransaction, ForAnother]).toHaveLength(4);
   });
 
   it('refuse classes that cannot handle the job', () => {

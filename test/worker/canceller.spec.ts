@@ -96,9 +96,14 @@ describe('a process that no notification reaches', () => {
     await enqueueJobs(port, SCHEMA, [newJob(queue), newJob(queue), newJob(queue)]);
     const jobs = await claimJobs(port, SCHEMA, instanceId, [{ queue, limit: 3 }]);
     const sink = { changed: () => undefined, forget: () => undefined };
-    const attempts = jobs.map((job) => new Attempt(job, sink));
+    const attempts = jobs.map((job) => new Attempt(job, sink, async () => undefined));
     const signals = attempts.map(({ context }) => context.signal);
-    canceller = new Canceller(port, SCHEMA, { attempts: () => attempts, isListening: () => false });
+    const heard: string[] = [];
+    canceller = new Canceller(port, SCHEMA, {
+      attempts: () => attempts,
+      isListening: () => false,
+      onCancelled: ({ jobId }) => heard.push(jobId),
+    });
     canceller.start();
     const endedAt = performance.now();
     await settleAttempts(
@@ -116,6 +121,7 @@ describe('a process that no notification reaches', () => {
       expect.objectContaining({ code: 'AWA_STALE_ATTEMPT' }),
       undefined,
     ]);
+    expect(heard).toEqual([jobs[0]?.jobId]);
   });
 });
 

@@ -1,6 +1,8 @@
+// oxlint-disable unicorn/no-thenable -- handlers may return any
 import { defineJob } from 'nestjs-awa';
 import { describe, expect, it } from 'vitest';
 
+import { deferred } from '../support/signals.js';
 import { failOnUnhandled, handlerOf, jobIn, useTestApps } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
 
@@ -110,5 +112,45 @@ describe('a handler that throws', () => {
     const { queue } = await apps.start({ handlers: [handlerOf(Harmless, () => opaque)] });
     const { id } = await queue.enqueue(Harmless, 1);
     expect(await jobIn('completed', queue, id)).toMatchObject({ attempt: 1, errors: [] });
+  });
+
+  it.each([
+    ['a thenable that throws', () => ({ then: () => raise(new Error('thrown by then')) }), 'thrown by then'],
+    [
+      'a thenable that rejects twice',
+      () => ({
+        then: (_: unknown, reject: (error: Error) => void) => {
+          reject(new Error('the first'));
+          reject(new Error('the second'));
+          raise(new Error('the third'));
+        },
+      }),
+      'the first',
+    ],
+    ['a promise of a promise that is rejected', async () => Promise.reject(new Error('inner')), 'inner'],
+  ])('may return %s', async (_, returned, text) => {
+    const { queue } = await apps.start({ handlers: [handlerOf(Work, () => returned())] });
+    const { id } = await queue.enqueue(Work, 1);
+    expect((await jobIn('retryable', queue, id)).errors[0]?.error).toContain(text);
+  });
+
+  it('may be rejected long after its job was handed back and the application has closed', async () => {
+    const running = deferred();
+    let reject: (error: Error) => void = () => undefined;
+    const app = await apps.start({
+      worker: { shutdownTimeoutMs: 0 },
+      handlers: [
+        handlerOf(Work, async () => {
+          running.resolve();
+          return new Promise((__, late) => (reject = late));
+        }),
+      ],
+    });
+    const { id } = await app.queue.enqueue(Work, 1);
+    await running.promise;
+    await app.close();
+    reject(new Error('much too late'));
+    const { queue } = await apps.start({ worker: false });
+    expect(await queue.getJob(id)).toMatchObject({ state: 'available', attempt: 0, errors: [] });
   });
 });

@@ -1,10 +1,12 @@
+import { type Job, JobHandler, type TransactionalJobContext } from 'nestjs-awa';
+import { DataSource } from 'typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { until } from '../support/signals.js';
 import { handlerOf, jobIn, type TestApp, type TestAppOptions, useTestApps } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
 import { WorkerBuild, type WorkerProcess } from './worker-process.js';
-import { Fatal, Held, Poison } from './worker-program.js';
+import { Exact, Fatal, Held, Poison } from './worker-program.js';
 
 describe('a worker process', () => {
   const database = useTestDatabase();
@@ -87,6 +89,38 @@ describe('a worker process', () => {
     expect(seen).toEqual([{ next: 5 }, { percent: 40, message: 'four of ten', updatedAt: expect.any(Date) }]);
     expect((await database.query('SELECT FROM awa.attempt_state')).rowCount).toBe(0);
   });
+
+  it.each(['written', 'committing'] as const)(
+    'that is killed in a transactional handler (%s): the effect is that of the next attempt, once',
+    async (when) => {
+      await database.query(
+        'CREATE TABLE IF NOT EXISTS public.effects (job_id bigint, run_lease int); GRANT ALL ON public.effects TO PUBLIC',
+      );
+      const worker = await startProcess();
+      const { id } = await producer.queue.enqueue(Exact, when);
+      expect(await worker.ended()).toBe('SIGKILL');
+      const { rows: rolledBack } = await database.query('SELECT FROM public.effects WHERE job_id = $1', [id]);
+      expect(rolledBack).toEqual([]);
+
+      class Handler {
+        async handle({ runLease }: Job<string>, { manager }: TransactionalJobContext): Promise<void> {
+          await manager.query('INSERT INTO public.effects (job_id, run_lease) VALUES ($1, $2)', [
+            id,
+            runLease,
+          ]);
+        }
+      }
+      JobHandler(Exact, { transactional: true })(Handler);
+      const dataSource = await new DataSource({ type: 'postgres', url: database.url }).initialize();
+      const rescuer = await startRescuer({ handlers: [Handler], dataSource });
+      await jobIn('completed', producer.queue, id, 20_000);
+      await rescuer.close();
+      await dataSource.destroy();
+      const { rows } = await database.query('SELECT run_lease FROM public.effects WHERE job_id = $1', [id]);
+      expect(rows).toEqual([{ run_lease: 2 }]);
+      expect(await completions(id)).toBe(1);
+    },
+  );
 
   it('that stands still until it is given up, and goes on: its late result is refused, and it works on', async () => {
     const worker = await startProcess();

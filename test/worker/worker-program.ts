@@ -1,7 +1,15 @@
 // A worker process of its own, for tests that kill or stop it. Run by worker-process.ts, compiled.
 import { Logger, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { AwaModule, defineJob, type Job, type JobContext, JobHandler } from 'nestjs-awa';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import {
+  AwaModule,
+  defineJob,
+  type Job,
+  type JobContext,
+  JobHandler,
+  type TransactionalJobContext,
+} from 'nestjs-awa';
 
 /** Waits to be told to finish. */
 export const Held = defineJob<number>('held', { queue: 'work' });
@@ -14,6 +22,9 @@ export const Blocking = defineJob<number>('blocking', { queue: 'work' });
 
 /** Saves a checkpoint, and kills its process. */
 export const Fatal = defineJob<number>('fatal', { queue: 'work' });
+
+/** Writes in the transaction of its attempt, and kills its process when it has written, or right before COMMIT. */
+export const Exact = defineJob<'written' | 'committing'>('exact', { queue: 'work' });
 
 /** What this process tells its parent. */
 export type WorkerMessage =
@@ -69,15 +80,29 @@ export class FatalHandler {
   }
 }
 
+@JobHandler(Exact, { transactional: true })
+export class ExactHandler {
+  async handle({ id, runLease, args }: Job<string>, { manager }: TransactionalJobContext): Promise<void> {
+    await manager.query('INSERT INTO public.effects (job_id, run_lease) VALUES ($1, $2)', [id, runLease]);
+    const die = () => void process.kill(process.pid, 'SIGKILL');
+    if (args === 'written') die();
+    else manager.dataSource.subscribers.push({ beforeTransactionCommit: die });
+  }
+}
+
 @Module({
   imports: [
-    AwaModule.forRoot({
+    TypeOrmModule.forRoot({
+      type: 'postgres',
       url: process.env['WORKER_DATABASE_URL'] ?? '',
+      retryAttempts: 0,
+    }),
+    AwaModule.forRoot({
       queues: { work: {} },
       worker: { heartbeatIntervalMs: 300, heartbeatStaleMs: 1_200, maxBlockedLoopMs: 4_000 },
     }),
   ],
-  providers: [HeldHandler, PoisonHandler, BlockingHandler, FatalHandler],
+  providers: [HeldHandler, PoisonHandler, BlockingHandler, FatalHandler, ExactHandler],
 })
 export class AppModule {}
 

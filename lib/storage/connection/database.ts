@@ -17,3 +17,8 @@ export interface Database {
   /** Ends what was opened for this instance; the application's DataSource is left alone. */
   close(): Promise<void>;
 }
+
+/** The application's DataSource that the instance lives in; undefined when it has a connection string. */
+export function applicationDataSource({ target }: Database): DataSource | undefined {
+  return 'url' in target ? undefined : target;
+}

@@ -45,15 +45,9 @@ export async function completeAttempts(
   jobs: readonly ClaimedJob[],
   mayHaveState: (job: ClaimedJob) => boolean = () => false,
 ): Promise<ClaimedJob[]> {
-  const keys = jobs.flatMap(({ uniqueKey }, index) =>
-    uniqueKey === undefined ? [] : [{ ord: index + 1, key: uniqueKey }],
-  );
   const rows = await port.query<{ ord: number }>(completeStatement(schema), [
     ...attemptArrays(jobs),
-    jobs.map((job) => job.readySlot),
-    keys.map(({ ord }) => ord),
-    keys.map(({ key }) => byteaText(key)),
-    jobs.flatMap((job, index) => (mayHaveState(job) ? [index + 1] : [])),
+    ...completionArrays(jobs, mayHaveState),
   ]);
   return rows.flatMap(({ ord }) => jobs[ord - 1] ?? []);
 }
@@ -70,9 +64,7 @@ export async function settleAttempts(
 ): Promise<(JobState | undefined)[]> {
   const rows = await port.query<{ ord: number; state: JobState }>(settleStatement(schema), [
     ...attemptArrays(settlements.map(({ job }) => job)),
-    settlements.map(({ outcome }) => outcome),
-    settlements.map(({ error }) => error ?? null),
-    settlements.map(({ delayMs }) => delayMs ?? null),
+    ...settlementArrays(settlements),
   ]);
   const states = new Map(rows.map(({ ord, state }) => [ord, state]));
   return settlements.map((_, index) => states.get(index + 1));
@@ -86,5 +78,30 @@ export function attemptArrays(jobs: readonly ClaimedJob[]): unknown[][] {
     jobs.map((job) => job.item),
     jobs.map((job) => job.jobId),
     jobs.map((job) => job.runLease),
+  ];
+}
+
+/** What follows them for `complete_attempts`. */
+export function completionArrays(
+  jobs: readonly ClaimedJob[],
+  mayHaveState: (job: ClaimedJob) => boolean,
+): unknown[][] {
+  const keys = jobs.flatMap(({ uniqueKey }, index) =>
+    uniqueKey === undefined ? [] : [{ ord: index + 1, key: uniqueKey }],
+  );
+  return [
+    jobs.map((job) => job.readySlot),
+    keys.map(({ ord }) => ord),
+    keys.map(({ key }) => byteaText(key)),
+    jobs.flatMap((job, index) => (mayHaveState(job) ? [index + 1] : [])),
+  ];
+}
+
+/** What follows them for `settle_attempts`. */
+export function settlementArrays(settlements: readonly Settlement[]): unknown[][] {
+  return [
+    settlements.map(({ outcome }) => outcome),
+    settlements.map(({ error }) => error ?? null),
+    settlements.map(({ delayMs }) => delayMs ?? null),
   ];
 }
