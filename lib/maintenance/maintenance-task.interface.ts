@@ -6,6 +6,10 @@ export interface MaintenanceTask {
   readonly intervalMs: number;
   /** This process begins to lead: what the task knew of the last time it did may be out of date. */
   begin?(): void;
-  /** Does what is due now. Called again only when it has ended; may throw. */
-  run(): Promise<void>;
+  /**
+   * Does what is due now. Called again only when it has ended; may throw.
+   *
+   * @returns `false` when nothing was due: that says nothing about whether it works again after a failure.
+   */
+  run(): Promise<unknown>;
 }

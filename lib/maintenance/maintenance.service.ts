@@ -83,8 +83,8 @@ export class MaintenanceService {
 
   private async attempt(task: MaintenanceTask): Promise<void> {
     try {
-      await task.run();
-      if (this.failing.delete(task)) this.logger.log(`${task.name} works again`);
+      const wasDue = (await task.run()) !== false;
+      if (wasDue && this.failing.delete(task)) this.logger.log(`${task.name} works again`);
     } catch (error) {
       if (error instanceof LeadershipLost || this.failing.has(task)) return;
       this.failing.add(task);

@@ -44,8 +44,8 @@ export class PromotionTask implements MaintenanceTask {
     this.nextFullLookAt = 0;
   }
 
-  async run(): Promise<void> {
-    if (performance.now() < this.nextLookAt) return;
+  async run(): Promise<boolean> {
+    if (performance.now() < this.nextLookAt) return false;
     this.nextLookAt = performance.now() + MAX_WAIT_MS;
     const isFull = performance.now() >= this.nextFullLookAt;
     if (isFull) this.since = undefined;
@@ -61,9 +61,10 @@ export class PromotionTask implements MaintenanceTask {
         if (nextInMs !== undefined) this.expect(nextInMs);
         if (isFull) this.nextFullLookAt = performance.now() + FULL_LOOK_INTERVAL_MS;
         this.since = new Date(lookedAt.getTime() - FULL_LOOK_INTERVAL_MS);
-        return;
+        return true;
       }
     }
     this.nextLookAt = 0;
+    return true;
   }
 }

@@ -61,7 +61,6 @@ async function connect() {
     // A function cannot come along: the process is asked for each password.
     ...(setup.asksForPassword ? { password: askForPassword } : {}),
     connectionTimeoutMillis: ANSWER_TIMEOUT_MS,
-    query_timeout: ANSWER_TIMEOUT_MS,
     keepAlive: true,
   });
   // What stands in a connection string would go before an option.
@@ -69,6 +68,7 @@ async function connect() {
     application_name: 'awa heartbeat',
     statement_timeout: false,
     lock_timeout: false,
+    query_timeout: ANSWER_TIMEOUT_MS,
   });
   // Whoever uses it next hears of it.
   fresh.on('error', () => undefined);

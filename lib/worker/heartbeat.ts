@@ -35,7 +35,7 @@ export interface HeartbeatOptions {
  */
 export class Heartbeat {
   private readonly logger = new Logger('Awa heartbeat');
-  private readonly loop = new SupervisedLoop('heartbeat', () => this.turn());
+  private readonly loop: SupervisedLoop;
   private readonly ticker = new SupervisedLoop('event loop', async () => this.tick());
   private readonly ticks = new SharedArrayBuffer(4);
   private readonly config: ThreadConfig | undefined;
@@ -55,6 +55,8 @@ export class Heartbeat {
   private instanceId = '';
 
   constructor(private readonly options: HeartbeatOptions) {
+    // The first heartbeat after an outage must come before others may judge again.
+    this.loop = new SupervisedLoop('heartbeat', () => this.turn(), options.intervalMs);
     try {
       this.config = threadConfig(options.clientConfig);
     } catch (error) {

@@ -1,8 +1,10 @@
 import { Logger } from '@nestjs/common';
 
-/** Waiting time after the n-th failure in a row, in milliseconds: 100 ms doubling to 5 s, less up to a quarter at random. */
-function backoffMs(failures: number): number {
-  return Math.min(100 * 2 ** (failures - 1), 5_000) * (1 - Math.random() / 4);
+const MAX_BACKOFF_MS = 5_000;
+
+/** Waiting time after the n-th failure in a row, in milliseconds: 100 ms doubling to the most, less up to a quarter at random. */
+function backoffMs(failures: number, mostMs: number): number {
+  return Math.min(100 * 2 ** (failures - 1), mostMs) * (1 - Math.random() / 4);
 }
 
 /**
@@ -24,10 +26,12 @@ export class SupervisedLoop {
   /**
    * @param name for logs
    * @param turn does one round of work and answers how many milliseconds to wait for the next (Infinity: until woken)
+   * @param maxBackoffMs the longest wait after a failed turn, 5,000 at most
    */
   constructor(
     private readonly name: string,
     private readonly turn: () => Promise<number>,
+    private readonly maxBackoffMs = MAX_BACKOFF_MS,
   ) {
     this.logger = new Logger(`Awa ${name}`);
   }
@@ -65,7 +69,7 @@ export class SupervisedLoop {
         failures = 0;
       } catch (error) {
         failures += 1;
-        waitMs = backoffMs(failures);
+        waitMs = backoffMs(failures, Math.min(this.maxBackoffMs, MAX_BACKOFF_MS));
         // Once per outage: a database that is away for an hour is one event, not thousands.
         if (failures === 1) this.logger.warn(`a turn failed, trying again: ${describe(error)}`);
       }

@@ -26,6 +26,9 @@ export const SlowJob = defineJob<ChaosArgs, 'slow'>('slow', { queue: 'slow', ret
 /** Writes a row of the application's, in a transaction of its own. */
 export const EffectJob = defineJob<ChaosArgs, 'effect'>('effect', { queue: 'fast', retry });
 
+/** Writes a row of the application's in the transaction that ends its attempt: the row and the end are there, or neither is. */
+export const ExactJob = defineJob<ChaosArgs, 'exact'>('exact', { queue: 'fast', retry });
+
 /** Of jobs with one key one lives at a time. */
 export const UniqueJob = defineJob<ChaosArgs, 'unique'>('unique', {
   queue: 'fast',
@@ -50,6 +53,7 @@ export const KINDS: Readonly<Record<string, KindRules>> = {
   mortal: { effects: 'none', isSmooth: false },
   slow: { effects: 'none', isSmooth: true },
   effect: { effects: 'at-least-once', isSmooth: false },
+  exact: { effects: 'exactly-once', isSmooth: false },
   unique: { effects: 'none', isSmooth: true },
 };
 

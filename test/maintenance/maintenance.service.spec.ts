@@ -136,10 +136,13 @@ describe('maintenance', () => {
     expect(error).toMatchObject({ name: 'LeadershipLost' });
   });
 
-  it('may be stopped before it has begun, and twice', async () => {
+  it('may be stopped before it has begun, twice, and started after it', async () => {
     const { maintenance, leadership, registry } = candidate();
     await Promise.all([maintenance.stop(), maintenance.stop()]);
+    expect(registry.getIntervals()).toEqual([]);
     maintenance.start(leadership, []);
+    expect(registry.getIntervals()).toEqual(['leadership']);
+    await maintenance.stop();
     expect(registry.getIntervals()).toEqual([]);
   });
 });

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Job, JobHandler, type JobHandlerFor, snooze } from 'nestjs-awa';
+import { type Job, JobHandler, type JobHandlerFor, snooze, type TransactionalJobContext } from 'nestjs-awa';
 import { Pool } from 'pg';
 import {
   type ChaosArgs,
   EffectJob,
+  ExactJob,
   MortalJob,
   PlainJob,
   RetryingJob,
@@ -25,6 +26,8 @@ const applicationPool = new Pool({
   query_timeout: 10_000,
 });
 applicationPool.on('error', () => undefined);
+
+const INSERT_EFFECT = 'INSERT INTO public.chaos_effects (job_id, run_lease) VALUES ($1, $2)';
 
 /** Does as the job's plan says, and records what it does. */
 abstract class PlannedHandler {
@@ -72,11 +75,21 @@ class UniqueHandler extends PlannedHandler implements JobHandlerFor<typeof Uniqu
 @JobHandler(EffectJob)
 class EffectHandler extends PlannedHandler implements JobHandlerFor<typeof EffectJob> {
   protected override async act(jobId: string, lease: number): Promise<void> {
-    await applicationPool.query('INSERT INTO public.chaos_effects (job_id, run_lease) VALUES ($1, $2)', [
-      jobId,
-      lease,
-    ]);
+    await applicationPool.query(INSERT_EFFECT, [jobId, lease]);
     recorder.write({ type: 'effect', job: jobId, lease });
+  }
+}
+
+/** What it says of its end counts if its transaction commits, and then its effect is there too. */
+@JobHandler(ExactJob, { transactional: true })
+class ExactHandler {
+  async handle(job: Job<ChaosArgs>, { manager }: TransactionalJobContext): Promise<void> {
+    const { id, runLease: lease, kind, attempt, maxAttempts, args } = job;
+    recorder.write({ type: 'start', job: id, lease, kind, attempt, maxAttempts });
+    await delay(args.workMs);
+    await manager.query(INSERT_EFFECT, [id, lease]);
+    recorder.write({ type: 'effect', job: id, lease });
+    recorder.write({ type: 'outcome', job: id, lease, outcome: 'completed' });
   }
 }
 
@@ -88,4 +101,5 @@ export const HANDLERS = [
   SlowHandler,
   UniqueHandler,
   EffectHandler,
+  ExactHandler,
 ];

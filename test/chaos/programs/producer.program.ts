@@ -9,6 +9,7 @@ import { Client } from 'pg';
 import {
   type ChaosArgs,
   EffectJob,
+  ExactJob,
   MortalJob,
   PlainJob,
   QUEUES,
@@ -58,6 +59,7 @@ const MIX: readonly {
     args: () => ({ workMs: 1_000 + Math.floor(Math.random() * 2_000), plan: [] }),
   },
   { share: 0.1, definition: EffectJob, size: BATCH, args: plain },
+  { share: 0.05, definition: ExactJob, size: BATCH, args: plain },
   {
     share: 0.1,
     definition: UniqueJob,

@@ -3,6 +3,7 @@ import { clockSkewMs } from './skew-clock.js';
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { TypeOrmModule } from '@nestjs/typeorm';
 import { AwaModule } from 'nestjs-awa';
 import { QUEUES } from '../chaos-jobs.js';
 import { HANDLERS } from './handlers.js';
@@ -12,8 +13,8 @@ const { url, heartbeatIntervalMs, heartbeatStaleMs, retentionMs } = readSettings
 
 @Module({
   imports: [
+    TypeOrmModule.forRoot({ type: 'postgres', url, retryAttempts: 60, retryDelay: 500, poolSize: 10 }),
     AwaModule.forRoot({
-      url,
       queues: QUEUES,
       worker: { heartbeatIntervalMs, heartbeatStaleMs },
       ...(retentionMs === undefined ? {} : { retention: { completed: retentionMs } }),
