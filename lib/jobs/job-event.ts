@@ -10,6 +10,7 @@ export const JOB_EVENTS = [
   'cancelled',
   'snoozed',
   'released',
+  'rescued',
 ] as const;
 
 /**
@@ -22,6 +23,9 @@ export const JOB_EVENTS = [
  * - `cancelled`: by `cancel()`, or by somebody while it ran
  * - `snoozed`: by `snooze()`, or since no handler here knows the kind
  * - `released`: handed back when the process stopped
+ *
+ * `rescued` is told in the process that leads, of an attempt that it has taken from a process that is gone: the job is tried again, or
+ * has failed.
  *
  * `started` is told before the handler is called. Nothing is told of an attempt that turned out to be somebody else's.
  *

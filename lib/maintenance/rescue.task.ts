@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { rescueAttempts } from '../storage/operations/instances.js';
+import type { RescuedAttempt } from '../storage/operations/claim-pages.js';
 import type { SchemaName } from '../storage/schema-name.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import type { MaintenanceTask } from './maintenance-task.interface.js';
@@ -26,17 +27,21 @@ export class RescueTask implements MaintenanceTask {
     private readonly schema: SchemaName,
     readonly intervalMs: number,
     private readonly observer: RescueObserver,
-    /** Jobs are due again. */
-    private readonly onRescued: () => void = () => undefined,
+    /** Jobs are due again, or have ended. */
+    private readonly onRescued: (attempts: readonly RescuedAttempt[]) => void = () => undefined,
   ) {}
 
   async run(): Promise<void> {
     const { instanceId, contactMs } = this.observer;
-    const rescued = await rescueAttempts(this.port, this.schema, instanceId, contactMs, BATCH, (what) =>
-      this.refusals.add(what),
+    const rescued = await rescueAttempts(
+      this.port,
+      this.schema,
+      instanceId,
+      contactMs,
+      BATCH,
+      (what) => this.refusals.add(what),
+      this.onRescued,
     );
-    if (rescued === 0) return;
-    this.logger.warn(`took over ${rescued} attempt(s) of processes that are gone`);
-    this.onRescued();
+    if (rescued > 0) this.logger.warn(`took over ${rescued} attempt(s) of processes that are gone`);
   }
 }

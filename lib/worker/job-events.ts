@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { DiscoveredListener } from '../discovery/job-event.explorer.js';
 import { describeError, type JobEvent, type JobEventType } from '../jobs/index.js';
+import type { RescuedAttempt } from '../storage/operations/claim-pages.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import type { Settlement } from '../storage/operations/close-attempts.js';
 import type { ClosedState } from './completion-batcher.js';
@@ -51,6 +52,11 @@ export class JobEvents {
     this.tell(job, 'cancelled', 'cancelled', undefined);
   }
 
+  /** They were taken from processes that are gone. */
+  rescued(attempts: readonly RescuedAttempt[]): void {
+    for (const attempt of attempts) this.send({ ...attempt, type: 'rescued', waitMs: 0, durationMs: 0 });
+  }
+
   /** Resolves when all listeners have ended that had been called. */
   async settled(): Promise<void> {
     while (this.underWay.size > 0) await Promise.all(this.underWay);
@@ -62,24 +68,27 @@ export class JobEvents {
     state: JobEvent['state'],
     error: string | undefined,
   ): void {
-    let event: JobEvent | undefined;
+    this.send({
+      type,
+      jobId: job.jobId,
+      kind: job.kind,
+      queue: job.queue,
+      attempt: job.attempt,
+      maxAttempts: job.maxAttempts,
+      runLease: job.runLease,
+      state,
+      error,
+      waitMs: Math.max(job.claimedAt.getTime() - job.runAt.getTime(), 0),
+      durationMs: this.durations.get(job) ?? 0,
+    });
+  }
+
+  private send(event: JobEvent): void {
+    Object.freeze(event);
     for (const listener of this.listeners) {
-      if (!listener.types.includes(type)) continue;
-      if (listener.queue !== undefined && listener.queue !== job.queue) continue;
-      if (listener.kind !== undefined && listener.kind !== job.kind) continue;
-      event ??= Object.freeze({
-        type,
-        jobId: job.jobId,
-        kind: job.kind,
-        queue: job.queue,
-        attempt: job.attempt,
-        maxAttempts: job.maxAttempts,
-        runLease: job.runLease,
-        state,
-        error,
-        waitMs: Math.max(job.claimedAt.getTime() - job.runAt.getTime(), 0),
-        durationMs: this.durations.get(job) ?? 0,
-      });
+      if (!listener.types.includes(event.type)) continue;
+      if (listener.queue !== undefined && listener.queue !== event.queue) continue;
+      if (listener.kind !== undefined && listener.kind !== event.kind) continue;
       this.call(listener, event);
     }
   }

@@ -141,9 +141,10 @@ export class WorkerService
     const { prompt, patient } = leadership;
     const promotion = new PromotionTask(prompt, schema, () => runtime.wake());
     // Looks twice an interval, so that a death is found within half of one after it can be told from a late heartbeat.
-    const rescue = new RescueTask(prompt, schema, worker.heartbeatIntervalMs / 2, runtime, () =>
-      promotion.expect(0),
-    );
+    const rescue = new RescueTask(prompt, schema, worker.heartbeatIntervalMs / 2, runtime, (attempts) => {
+      promotion.expect(0);
+      this.events.rescued(attempts);
+    });
     const deadlines = new DeadlinesTask(prompt, schema, runtime);
     const rings = new RingsTask(patient, schema, ringPolicies(this.options.retention));
     const uniqueKeys = new UniqueKeysTask(patient, schema);

@@ -40,7 +40,14 @@ describe('the connections of a worker', () => {
       url: named(url, { application_name: 'mine' }),
       handlers: [handlerOf(Work, () => undefined)],
     });
-    const expected = ['awa heartbeat', 'awa housekeeping', 'awa leader ID', 'awa listener', 'awa worker', 'mine'];
+    const expected = [
+      'awa heartbeat',
+      'awa housekeeping',
+      'awa leader ID',
+      'awa listener',
+      'awa worker',
+      'mine',
+    ];
     await until(
       async () => {
         const names = await sessions(url);

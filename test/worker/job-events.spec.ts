@@ -17,7 +17,16 @@ import {
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { useNestApps } from '../module/nest-apps.js';
+import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import { deferred, until } from '../support/signals.js';
+import {
+  claimJobs,
+  newJob,
+  openPort,
+  registerTestInstance,
+  registerTestQueue,
+  SCHEMA,
+} from '../support/storage-fixture.js';
 import { failOnUnhandled, jobIn } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
 
@@ -57,7 +66,17 @@ class OtherHandler extends Obedient {}
 class Everything {
   private readonly own = true;
 
-  @OnJobEvent(['started', 'completed', 'retried', 'failed', 'exhausted', 'cancelled', 'snoozed', 'released'])
+  @OnJobEvent([
+    'started',
+    'completed',
+    'retried',
+    'failed',
+    'exhausted',
+    'cancelled',
+    'snoozed',
+    'released',
+    'rescued',
+  ])
   hear(event: JobEvent): void {
     if (this.own) events.push(event);
   }
@@ -140,6 +159,34 @@ describe('@OnJobEvent', () => {
     await jobIn('completed', queue, next);
     expect(await heard('started', 'cancelled', 'started', 'completed')).toMatchObject({ jobId: next });
   });
+
+  it.each([
+    [25, 'retryable'],
+    [1, 'failed'],
+  ] as const)(
+    'tells of an attempt (of %i) that was rescued from a process that is gone',
+    async (maxAttempts, state) => {
+      const port = await openPort(database);
+      const [queue, dead] = [await registerTestQueue(port), await registerTestInstance(port)];
+      const [id] = await enqueueJobs(port, SCHEMA, [newJob(queue, { maxAttempts })]);
+      await claimJobs(port, SCHEMA, dead, [{ queue, limit: 1 }]);
+      await database.query('DELETE FROM awa.runtime_instances WHERE instance_id = $1', [dead]);
+      await start(Everything);
+      expect(await heard('rescued')).toEqual({
+        type: 'rescued',
+        jobId: id,
+        kind: 'test',
+        queue,
+        attempt: 1,
+        maxAttempts,
+        runLease: 1,
+        state,
+        error: 'the worker that ran this attempt is gone',
+        waitMs: 0,
+        durationMs: 0,
+      });
+    },
+  );
 
   it('tells what is handed back at a shutdown, before it is over', async () => {
     const { queue, app } = await start(Everything);

@@ -6,6 +6,20 @@ export interface ClaimPage {
   /** The claim it came to; null: there is nothing more. */
   readonly last_lane: number | null;
   readonly last_seq: string | null;
+  /** What a rescue has ended, as JSON: an array of {@link RescuedAttempt}. */
+  readonly ended?: string | null;
+}
+
+/** An attempt that was taken from a process that is gone. */
+export interface RescuedAttempt {
+  readonly jobId: string;
+  readonly kind: string;
+  readonly queue: string;
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  readonly runLease: number;
+  readonly state: 'retryable' | 'failed';
+  readonly error: string;
 }
 
 /** The columns of a page, of a function that answers one. */
@@ -15,6 +29,7 @@ export const CLAIM_PAGE = 'p.attempts, p.refused, p.last_lane, p.last_seq::text 
 export interface ClaimsEnded {
   readonly attempts: number;
   readonly refused: readonly string[];
+  readonly ended: readonly RescuedAttempt[];
 }
 
 /** Goes through all pages: what is refused is gone past, so it holds up nothing that comes after it. */
@@ -23,12 +38,15 @@ export async function walkClaims(
 ): Promise<ClaimsEnded> {
   let attempts = 0;
   const refused: string[] = [];
+  const ended: RescuedAttempt[] = [];
   let [lane, seq] = [0, '0'];
   for (;;) {
     const [row] = await page(lane, seq);
     attempts += row?.attempts ?? 0;
     refused.push(...(row?.refused ?? []));
-    if (row === undefined || row.last_lane === null || row.last_seq === null) return { attempts, refused };
+    if (row?.ended != null) ended.push(...(JSON.parse(row.ended) as RescuedAttempt[]));
+    if (row === undefined || row.last_lane === null || row.last_seq === null)
+      return { attempts, refused, ended };
     [lane, seq] = [row.last_lane, row.last_seq];
   }
 }

@@ -1,7 +1,7 @@
 import type { SchemaName } from '../schema-name.js';
 import { type SqlPort, type SqlStatement, sqlStatement } from '../sql-port.js';
 import type { ClaimRef } from './claim-jobs.js';
-import { CLAIM_PAGE, type ClaimPage, walkClaims } from './claim-pages.js';
+import { CLAIM_PAGE, type ClaimPage, type RescuedAttempt, walkClaims } from './claim-pages.js';
 
 /** Time-outs of attempts in milliseconds, by kind and by queue; a kind's goes before its queue's, and 0 is none. */
 export interface InstanceTimeouts {
@@ -42,7 +42,7 @@ const beat = sqlStatement('heartbeat', (s) => `SELECT ${s}.heartbeat($1::uuid) A
 const rescue = sqlStatement(
   'rescue_attempts',
   (s) =>
-    `SELECT ${CLAIM_PAGE} FROM ${s}.rescue_attempts($1::uuid, $2::float8, $3::int, $4::int, $5::bigint) p`,
+    `SELECT ${CLAIM_PAGE}, p.ended::text AS ended FROM ${s}.rescue_attempts($1::uuid, $2::float8, $3::int, $4::int, $5::bigint) p`,
 );
 
 const release = sqlStatement(
@@ -95,6 +95,7 @@ export async function heartbeat(port: SqlPort, schema: SchemaName, instanceId: s
  * @param contactMs for how long its contact with the server has been unbroken: longer silences are nobody's fault
  * @param limit claims to take over with one statement
  * @param onRefused told of each attempt that could not be taken: it stays open, and holds up no other
+ * @param onRescued told of those that were
  * @returns how many attempts it took.
  */
 export async function rescueAttempts(
@@ -104,11 +105,13 @@ export async function rescueAttempts(
   contactMs: number,
   limit: number,
   onRefused: (what: string) => void = () => undefined,
+  onRescued: (attempts: readonly RescuedAttempt[]) => void = () => undefined,
 ): Promise<number> {
-  const { attempts, refused } = await walkClaims(async (lane, seq) =>
+  const { attempts, refused, ended } = await walkClaims(async (lane, seq) =>
     port.query<ClaimPage>(rescue(schema), [self, contactMs, limit, lane, seq]),
   );
   refused.forEach(onRefused);
+  if (ended.length > 0) onRescued(ended);
   return attempts;
 }
 

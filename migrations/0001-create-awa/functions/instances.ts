@@ -59,12 +59,13 @@ END $awa$`,
    */
   `CREATE FUNCTION ${s}.take_over_attempts(p_instance_id uuid, p_known_lanes int[], p_known_seqs bigint[], p_outcome text,
   p_error text, p_limit int, p_after_lane int DEFAULT 0, p_after_seq bigint DEFAULT 0,
-  OUT attempts int, OUT refused text[], OUT last_lane int, OUT last_seq bigint
+  OUT attempts int, OUT refused text[], OUT last_lane int, OUT last_seq bigint, OUT ended json
 ) LANGUAGE plpgsql
 ${OWN_NAMES} AS $awa$
 #variable_conflict use_column
 DECLARE
   v_open record;
+  v_ended bigint[];
 BEGIN
   WITH held AS MATERIALIZED (
     SELECT c.lane_id, c.claim_seq, c.job_ids, c.run_leases
@@ -95,11 +96,21 @@ BEGIN
   IF v_open.items_taken = 0 THEN
     RETURN;
   END IF;
-  SELECT t.settled, t.refused INTO attempts, refused FROM ${s}.settle_taken(
+  SELECT t.settled, t.refused, t.ended INTO attempts, refused, v_ended FROM ${s}.settle_taken(
     v_open.lane_ids, v_open.claim_seqs, v_open.items, v_open.job_ids, v_open.run_leases,
     p_outcome, array_fill(p_error, ARRAY[v_open.items_taken]), 0) t;
   last_lane := v_open.lane_ids[v_open.items_taken];
   last_seq := v_open.claim_seqs[v_open.items_taken];
+  IF p_instance_id IS NULL THEN
+    ended := (
+      SELECT json_agg(json_build_object('jobId', e.job_id::text, 'kind', e.kind, 'queue', l.queue, 'attempt', e.attempt + 1,
+        'maxAttempts', e.max_attempts, 'runLease', i.run_lease, 'error', p_error,
+        'state', CASE WHEN EXISTS (SELECT FROM ${s}.deferred_jobs d WHERE d.job_id = e.job_id) THEN 'retryable' ELSE 'failed' END))
+      FROM unnest(v_open.job_ids, v_open.run_leases) AS i(job_id, run_lease)
+      JOIN ${s}.ready_entries e ON e.job_id = i.job_id AND e.run_lease = i.run_lease - 1
+      JOIN ${s}.queue_lanes l ON l.lane_id = e.lane_id
+      WHERE i.job_id = ANY (v_ended));
+  END IF;
 END $awa$`,
 
   /*
@@ -111,7 +122,7 @@ END $awa$`,
    */
   `CREATE FUNCTION ${s}.rescue_attempts(
   p_self uuid, p_contact_ms double precision, p_limit int, p_after_lane int DEFAULT 0, p_after_seq bigint DEFAULT 0,
-  OUT attempts int, OUT refused text[], OUT last_lane int, OUT last_seq bigint
+  OUT attempts int, OUT refused text[], OUT last_lane int, OUT last_seq bigint, OUT ended json
 ) LANGUAGE plpgsql
 ${OWN_NAMES} AS $awa$
 #variable_conflict use_column
@@ -121,7 +132,7 @@ BEGIN
     WHERE i.instance_id <> p_self AND i.stale_after < clock_timestamp() - greatest(
       i.heartbeat_at, pg_postmaster_start_time(), clock_timestamp() - p_contact_ms * interval '1 millisecond')
     ORDER BY i.instance_id FOR UPDATE SKIP LOCKED);
-  SELECT t.* INTO attempts, refused, last_lane, last_seq FROM ${s}.take_over_attempts(
+  SELECT t.* INTO attempts, refused, last_lane, last_seq, ended FROM ${s}.take_over_attempts(
     NULL, '{}', '{}', 'lost', 'the worker that ran this attempt is gone', p_limit, p_after_lane, p_after_seq) t;
 END $awa$`,
 ];

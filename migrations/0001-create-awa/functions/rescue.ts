@@ -8,11 +8,11 @@ export const rescue = (s: string): string[] => [
   /*
    * settle_attempts for attempts that nobody stands for any more, all with one outcome. One that cannot be settled (its payload is
    * damaged, somebody wrote to the tables) must not keep the others from it: the list is halved until it stands alone, and it is
-   * answered as refused. What is not the fault of one row, such as a lock time-out or a full disk, is raised.
+   * answered as refused; ended are the jobs of the others. What is not the fault of one row, such as a lock time-out or a full disk, is raised.
    */
   `CREATE FUNCTION ${s}.settle_taken(
   p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[],
-  p_outcome text, p_errors text[], p_delay_ms double precision, OUT settled int, OUT refused text[]
+  p_outcome text, p_errors text[], p_delay_ms double precision, OUT settled int, OUT refused text[], OUT ended bigint[]
 ) LANGUAGE plpgsql
 ${OWN_NAMES} AS $awa$
 DECLARE
@@ -23,10 +23,11 @@ DECLARE
 BEGIN
   settled := 0;
   refused := '{}';
+  ended := '{}';
   BEGIN
-    SELECT count(*)::int INTO settled FROM ${s}.settle_attempts(
+    SELECT count(*)::int, coalesce(array_agg(p_job_ids[t.ord]), '{}') INTO settled, ended FROM ${s}.settle_attempts(
       p_lane_ids, p_claim_seqs, p_items, p_job_ids, p_run_leases,
-      array_fill(p_outcome, ARRAY[v_count]), p_errors, array_fill(p_delay_ms, ARRAY[v_count]));
+      array_fill(p_outcome, ARRAY[v_count]), p_errors, array_fill(p_delay_ms, ARRAY[v_count])) t;
     RETURN;
   EXCEPTION WHEN OTHERS THEN
     IF SQLSTATE ~ '^(25|40|42|53|54|55|57|58|AW)' THEN
@@ -43,6 +44,7 @@ BEGIN
       p_outcome, p_errors[v_lo:v_hi], p_delay_ms);
     settled := settled + v_half.settled;
     refused := refused || v_half.refused;
+    ended := ended || v_half.ended;
     v_lo := v_hi + 1;
   END LOOP;
 END $awa$`,
