@@ -121,7 +121,8 @@ try {
   if (state.changedRows > 0)
     problems.push(`${state.changedRows} rows of append-only tables were updated or deleted`);
   if (state.deadRows > 0) problems.push(`${state.deadRows} dead rows in append-only tables`);
-  if (rateReached < rate * 0.92) problems.push(`${rateReached.toFixed(0)} jobs/s instead of ${rate}`);
+  // One transaction in twenty is rolled back.
+  if (rateReached < rate * 0.95 * 0.92) problems.push(`${rateReached.toFixed(0)} jobs/s instead of ${rate}`);
   const latencies = history.latenciesMs.toSorted((a, b) => a - b);
   const percentile = (share: number) => latencies[Math.floor(latencies.length * share)] ?? Number.NaN;
   console.log(
