@@ -24,9 +24,9 @@ export async function dumpAndRestore(
 ): Promise<void> {
   const run = promisify(execFile);
   const what = isDataOnly ? ['--data-only', '--exclude-table-data=awa.schema_versions'] : [];
-  const { stdout } = await run(join(folder, 'pg_dump'), ['--schema=awa', '--no-owner', ...what, from], {
-    maxBuffer: 1e9,
-  });
+  // The roles of the one cluster are not those of the other.
+  const options = ['--schema=awa', '--no-owner', '--no-acl', ...what];
+  const { stdout } = await run(join(folder, 'pg_dump'), [...options, from], { maxBuffer: 1e9 });
   if (isDataOnly) await migrateEmpty(to);
   const restored = run(join(folder, 'psql'), ['--quiet', '--set=ON_ERROR_STOP=1', to], { maxBuffer: 1e9 });
   restored.child.stdin?.end(stdout);
