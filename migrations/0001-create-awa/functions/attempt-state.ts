@@ -26,30 +26,12 @@ ${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 DECLARE
   v_now timestamptz := clock_timestamp();
-  v_locked int[];
-  v_busy int[];
+  v_lanes int[];
   v_open int[];
 BEGIN
-  WITH locked AS MATERIALIZED (
-    SELECT c.lane_id, c.claim_seq FROM ${s}.lease_claims c
-    JOIN (SELECT DISTINCT * FROM unnest(p_lane_ids, p_claim_seqs)) AS k(lane_id, claim_seq)
-      ON c.lane_id = k.lane_id AND c.claim_seq = k.claim_seq
-    ORDER BY c.lane_id, c.claim_seq
-    FOR UPDATE OF c SKIP LOCKED
-  )
-  SELECT coalesce(array_agg(i.ord), '{}') INTO v_locked
-  FROM unnest(p_lane_ids, p_claim_seqs) WITH ORDINALITY AS i(lane_id, claim_seq, ord)
-  JOIN locked l ON l.lane_id = i.lane_id AND l.claim_seq = i.claim_seq;
-  v_busy := ARRAY(
-    SELECT i.ord FROM unnest(p_lane_ids, p_claim_seqs) WITH ORDINALITY AS i(lane_id, claim_seq, ord)
-    JOIN ${s}.lease_claims c ON c.lane_id = i.lane_id AND c.claim_seq = i.claim_seq
-    WHERE i.ord <> ALL (v_locked));
-
+  v_lanes := ${s}.free_lanes(p_lane_ids, p_claim_seqs);
   WITH open AS MATERIALIZED (
-    -- Without its lane an item is no item of any claim.
-    SELECT o.ord FROM ${s}.lock_open_items(ARRAY(
-      SELECT CASE WHEN i.ord <> ALL (v_busy) THEN i.lane_id END FROM unnest(p_lane_ids) WITH ORDINALITY AS i(lane_id, ord) ORDER BY i.ord
-    ), p_claim_seqs, p_items, p_job_ids, p_run_leases) o
+    SELECT o.ord FROM ${s}.lock_open_items(v_lanes, p_claim_seqs, p_items, p_job_ids, p_run_leases) o
   ), saved AS (
     INSERT INTO ${s}.attempt_state AS t (job_id, run_lease, revision, progress, message, progress_at, checkpoint)
     SELECT p_job_ids[o.ord], p_run_leases[o.ord], p_revisions[o.ord], p_progress[o.ord], p_messages[o.ord],
@@ -64,7 +46,7 @@ BEGIN
   )
   SELECT coalesce(array_agg(o.ord), '{}') INTO v_open FROM open o;
 
-  RETURN QUERY SELECT o, CASE WHEN o = ANY (v_busy) THEN 'busy' ELSE 'stale' END
+  RETURN QUERY SELECT o, CASE WHEN v_lanes[o] IS NULL THEN 'busy' ELSE 'stale' END
   FROM generate_subscripts(p_items, 1) AS o WHERE o <> ALL (v_open);
 END $awa$`,
 

@@ -1,14 +1,15 @@
 import { PLAN_BY_INDEX } from './plan-settings.js';
 
 /**
- * For a closer that must not wait: the worker's batcher, behind whose statement the claims of its process stand in line. A claim
- * can be locked for as long as an application's transaction takes (cancel_jobs, and completions within it).
+ * For writers about attempts that must not wait: the worker's batcher, and the saving of attempt states. Behind their statements the
+ * claims of the process stand in line, and a claim can be locked for as long as an application's transaction takes (cancel_jobs, and
+ * completions within it).
  *
  * Locks: the claim rows that nobody else has locked, FOR UPDATE, in (lane_id, claim_seq) order, until the statement's transaction ends.
  */
 export const freeLanes = (s: string): string[] => [
   // The lanes as they were given, with NULL for those of claims that are busy. Without its lane an item is no item of any claim:
-  // given to complete_attempts() or settle_attempts() in the same transaction, nothing happens to it, and nothing is waited for.
+  // given to lock_open_items() or whoever calls it in the same transaction, nothing happens to it, and nothing is waited for.
   `CREATE FUNCTION ${s}.free_lanes(p_lane_ids int[], p_claim_seqs bigint[]) RETURNS int[] LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
 DECLARE
