@@ -16,7 +16,7 @@ export function leadershipTiming(heartbeatStaleMs: number): LeadershipTiming {
   const leaseMs = Math.round(Math.min(Math.max(heartbeatStaleMs / 2, 1_000), 6_000));
   return {
     leaseMs,
-    keepAliveMs: Math.round(leaseMs / 6),
+    keepAliveMs: Math.round(leaseMs / 3),
     retryMs: Math.round(leaseMs / 3),
   };
 }

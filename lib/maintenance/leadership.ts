@@ -53,6 +53,7 @@ export class Leadership implements MaintenanceTask {
   private isClosed = false;
   private hasToldOfPooler = false;
   private nextTryAt = 0;
+  private nextKeepAt = 0;
   private barredUntil = 0;
   private inContactAt = 0;
   /** Connections that have ended. */
@@ -64,7 +65,7 @@ export class Leadership implements MaintenanceTask {
     private readonly timing: LeadershipTiming,
     private readonly observer: RescueObserver,
   ) {
-    this.intervalMs = timing.keepAliveMs;
+    this.intervalMs = Math.min(timing.keepAliveMs, timing.retryMs) / 2;
     this.client = new ManagedClient({
       config: database.clientConfig,
       applicationName: FOLLOWER_NAME,
@@ -135,6 +136,8 @@ export class Leadership implements MaintenanceTask {
     if (this.observer.contactMs > 0) this.inContactAt = now;
     // Its heartbeats fail. It does not judge itself, so somebody else must be able to.
     if (now - this.inContactAt > 2 * this.timing.leaseMs) return this.resign();
+    if (now < this.nextKeepAt) return;
+    this.nextKeepAt = now + this.timing.keepAliveMs;
     await keepLeadership(this.lockPort, this.database.schema, this.observer.instanceId);
   }
 

@@ -9,11 +9,21 @@ const BATCH = 1_000;
 /** Statements a run: a large backlog of due jobs is moved in several runs. */
 const BATCHES_PER_RUN = 32;
 
-/** Another process may have deferred a job meanwhile, and only the leader looks: at least this often, in milliseconds. */
-const MAX_WAIT_MS = 250;
+/**
+ * Another process may have deferred a job meanwhile, and only the leader looks: at least this often, in milliseconds. What is due
+ * sooner is announced (DUE_SOON in the migration), so a leader that does not hear of it looks more often.
+ */
+const MAX_WAIT_MS = 2_000;
+const MAX_WAIT_UNHEARD_MS = 250;
 
 /** A job that was due before it was committed is found by a look from the beginning, at least this often, in milliseconds. */
 const FULL_LOOK_INTERVAL_MS = 60_000;
+
+/** Who hears of jobs that are due soon, and tells with expect(). */
+export interface DueSoonListener {
+  /** Whether the announcements arrive. */
+  readonly hearsNotifications: boolean;
+}
 
 /**
  * Makes scheduled and retryable jobs claimable when they are due. Knows when the next one is, and leaves the database alone
@@ -30,11 +40,12 @@ export class PromotionTask implements MaintenanceTask {
   constructor(
     private readonly port: SqlPort,
     private readonly schema: SchemaName,
+    private readonly listener: DueSoonListener,
     /** Promoted jobs wait for a claim. */
     private readonly onPromoted: () => void,
   ) {}
 
-  /** A job of this process will be due in so many milliseconds. */
+  /** A job will be due in so many milliseconds. */
   expect(inMs: number): void {
     this.nextLookAt = Math.min(this.nextLookAt, performance.now() + inMs);
   }
@@ -46,7 +57,8 @@ export class PromotionTask implements MaintenanceTask {
 
   async run(): Promise<boolean> {
     if (performance.now() < this.nextLookAt) return false;
-    this.nextLookAt = performance.now() + MAX_WAIT_MS;
+    const { hearsNotifications } = this.listener;
+    this.nextLookAt = performance.now() + (hearsNotifications ? MAX_WAIT_MS : MAX_WAIT_UNHEARD_MS);
     const isFull = performance.now() >= this.nextFullLookAt;
     if (isFull) this.since = undefined;
     for (let batch = 0; batch < BATCHES_PER_RUN; batch++) {

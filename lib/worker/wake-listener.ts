@@ -4,6 +4,7 @@ import type { Client } from 'pg';
 import type { Database } from '../storage/connection/database.js';
 import { ManagedClient } from '../storage/connection/managed-client.js';
 import { leaderChannel } from '../storage/operations/leadership.js';
+import { dueChannel } from '../storage/operations/promote-deferred.js';
 import { notify } from '../storage/operations/notify.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import { SupervisedLoop } from './supervised-loop.js';
@@ -28,6 +29,8 @@ export interface WakeHandlers {
   onWake(queue?: string): void;
   /** The job of an attempt was cancelled while it ran. */
   onCancel(jobId: string, runLease: number): void;
+  /** A job was put off for a moment only. */
+  onDueSoon(): void;
   /** The leader has resigned. */
   onLeaderGone(): void;
 }
@@ -91,9 +94,11 @@ export class WakeListener {
   private async listen(client: Client): Promise<void> {
     const { channel } = this.database.schema;
     const leader = leaderChannel(this.database.schema);
+    const due = dueChannel(this.database.schema);
     client.on('notification', ({ channel: from, payload = '' }) => {
       if (from === channel) return this.handlers.onWake(payload);
       if (from === this.testChannel) return this.onTest?.(payload);
+      if (from === due) return this.handlers.onDueSoon();
       if (from === leader) return this.handlers.onLeaderGone();
       const [jobId = '', runLease] = payload.split(':');
       this.handlers.onCancel(jobId, Number(runLease));
@@ -106,7 +111,7 @@ export class WakeListener {
 
   private async subscribe(client: Client): Promise<void> {
     const { schema } = this.database;
-    const channels = [schema.channel, `${schema.channel}_cancel`, leaderChannel(schema)];
+    const channels = [schema.channel, `${schema.channel}_cancel`, dueChannel(schema), leaderChannel(schema)];
     await client.query(channels.map((channel) => `LISTEN ${channel}`).join(';'));
     this.handlers.onWake();
   }

@@ -84,8 +84,8 @@ export class WorkerRuntime {
     private readonly timeouts: Timeouts,
     private readonly transactions: AttemptTransactions,
     private readonly events: JobEvents,
-    /** Told in how many milliseconds a job of this process is due again. */
-    private readonly onDeferred: (inMs: number) => void,
+    /** Told when a job was put off for a moment only. */
+    private readonly onDueSoon: () => void,
     /** Told when the leader of the maintenance has resigned. */
     private readonly onLeaderGone: () => void,
   ) {
@@ -147,6 +147,7 @@ export class WorkerRuntime {
         this.dispatcher.cancel(jobId, runLease);
         this.canceller.cancel(jobId, runLease);
       },
+      onDueSoon: () => this.onDueSoon(),
       onLeaderGone: () => this.onLeaderGone(),
     });
   }
@@ -159,6 +160,11 @@ export class WorkerRuntime {
   /** For how long contact with the server has been unbroken, in milliseconds. */
   get contactMs(): number {
     return this.heartbeat.contactMs;
+  }
+
+  /** Whether this process hears of jobs that are due soon. */
+  get hearsNotifications(): boolean {
+    return this.listener.isWorking;
   }
 
   /** Registers this process and begins to work. @throws DatabaseUnavailableError when the database is not there. */
@@ -279,7 +285,6 @@ export class WorkerRuntime {
     // Its transaction has closed it, and is over.
     if (state === 'stale' && this.completedIn.has(job)) this.events.closed(job, 'completed', undefined);
     else this.events.closed(job, state, settlement);
-    if (state === 'retryable' || state === 'scheduled') this.onDeferred(settlement?.delayMs ?? 0);
   }
 
   /** A claimed job that was not started. */

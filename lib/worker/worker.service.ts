@@ -133,13 +133,13 @@ export class WorkerService
       new Timeouts(worker.queues, definitions),
       transactions,
       this.events,
-      (inMs) => promotion.expect(inMs),
+      () => promotion.expect(0),
       () => this.maintenance.takeOver(),
     );
     const { schema } = this.database;
     const leadership = new Leadership(this.database, leadershipTiming(worker.heartbeatStaleMs), runtime);
     const { prompt, patient } = leadership;
-    const promotion = new PromotionTask(prompt, schema, () => runtime.wake());
+    const promotion = new PromotionTask(prompt, schema, runtime, () => runtime.wake());
     // Looks twice an interval, so that a death is found within half of one after it can be told from a late heartbeat.
     const rescue = new RescueTask(prompt, schema, worker.heartbeatIntervalMs / 2, runtime, (attempts) => {
       promotion.expect(0);

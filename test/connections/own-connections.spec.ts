@@ -161,7 +161,12 @@ describe('the listener', () => {
     const listener = new WakeListener(
       place,
       sender,
-      { onWake: () => (wakes += 1), onCancel: () => undefined, onLeaderGone: () => undefined },
+      {
+        onWake: () => (wakes += 1),
+        onCancel: () => undefined,
+        onDueSoon: () => undefined,
+        onLeaderGone: () => undefined,
+      },
       { testMs: 10, retestMs: 10, timeoutMs: 200, answerMs: 10_000 },
     );
     expect(listener.isWorking).toBe(false);
@@ -186,7 +191,12 @@ describe('the listener', () => {
     const listener = new WakeListener(
       far,
       place.pool,
-      { onWake: () => (wakes += 1), onCancel: () => undefined, onLeaderGone: () => undefined },
+      {
+        onWake: () => (wakes += 1),
+        onCancel: () => undefined,
+        onDueSoon: () => undefined,
+        onLeaderGone: () => undefined,
+      },
       { testMs: 10, retestMs: 10, timeoutMs: 200, answerMs: 200 },
     );
     listener.start();

@@ -61,6 +61,7 @@ describe('the leadership', () => {
     const listener = new WakeListener(place, place.pool, {
       onWake: (queue) => heard.push(queue),
       onCancel: () => undefined,
+      onDueSoon: () => undefined,
       onLeaderGone: () => second.maintenance.takeOver(),
     });
     listener.start();

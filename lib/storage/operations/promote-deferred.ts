@@ -1,6 +1,11 @@
 import type { SchemaName } from '../schema-name.js';
 import { type SqlPort, sqlStatement } from '../sql-port.js';
 
+/** Where it is said that a job is due soon. */
+export function dueChannel({ channel }: SchemaName): string {
+  return `${channel}_due`;
+}
+
 /** What a promotion did. */
 export interface Promotion {
   readonly promoted: number;

@@ -1,4 +1,5 @@
 import { OWN_NAMES, PLAN_BY_INDEX } from './plan-settings.js';
+import { DUE_SOON, dueChannel } from './promote-deferred.js';
 
 /**
  * Closing attempts. An attempt is an item of a claim, and it is open until a closure names it: the first closure wins,
@@ -214,5 +215,7 @@ BEGIN
 
   PERFORM pg_notify('${channel}', l.queue) FROM ${s}.queue_lanes l
   WHERE l.lane_id IN (SELECT p_lane_ids[o] FROM generate_subscripts(p_items, 1) AS o WHERE p_outcomes[o] = 'released');
+  PERFORM pg_notify('${dueChannel(channel)}', '')
+  WHERE (SELECT min(d) FROM unnest(p_delays_ms) AS d) * interval '1 millisecond' < ${DUE_SOON};
 END $awa$`,
 ];

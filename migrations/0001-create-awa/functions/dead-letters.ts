@@ -1,6 +1,7 @@
 import { JOB_COLUMNS } from './job-rows.js';
 import { laneWalk } from './lane-walk.js';
 import { PLAN_BY_INDEX } from './plan-settings.js';
+import { DUE_SOON, dueChannel } from './promote-deferred.js';
 
 /** Kept for so long in a queue whose dead letters are not enabled (any more). */
 const DEFAULT_RETENTION = "interval '30 days'";
@@ -87,6 +88,9 @@ BEGIN
     FROM placed p WHERE p.other_holder IS NOT NULL
   ), woken AS MATERIALIZED (
     SELECT pg_notify('${channel}', q.queue) FROM (SELECT DISTINCT b.queue FROM back b WHERE v_due <= v_now) q
+    UNION ALL
+    SELECT pg_notify('${dueChannel(channel)}', '')
+    WHERE v_due > v_now AND v_due < v_now + ${DUE_SOON} AND EXISTS (SELECT FROM back)
   )
   SELECT p.job_id, p.other_holder IS NULL FROM placed p
   -- Asks for the answer of the calls: unasked, they would not be made.

@@ -1,6 +1,15 @@
 import { PLAN_BY_INDEX } from './plan-settings.js';
 
 /**
+ * A job that is put off for less is announced to the leader, which looks only so often by itself (promotion.task.ts).
+ * Longer ones it sees coming.
+ */
+export const DUE_SOON = "interval '2 seconds'";
+
+/** Where they are announced. */
+export const dueChannel = (channel: string): string => `${channel}_due`;
+
+/**
  * promote_deferred: moves due jobs to the ready plane, oldest first, at most p_limit.
  *
  * Any number of processes may call it at once: rows are taken FOR UPDATE SKIP LOCKED, through the (run_at, job_id) index.
