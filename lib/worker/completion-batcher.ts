@@ -4,12 +4,12 @@ import type { JobState } from '../storage/job-state.js';
 import type { SchemaName } from '../storage/schema-name.js';
 import type { SqlPort } from '../storage/sql-port.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
-import type { Settlement } from '../storage/operations/close-attempts.js';
 import {
   type Closing,
   completeFreeAttempts,
   settleFreeAttempts,
-} from '../storage/operations/close-free-attempts.js';
+  type Settlement,
+} from '../storage/operations/close-attempts.js';
 import { isDataError } from '../storage/sql-state.js';
 import { SupervisedLoop } from './supervised-loop.js';
 

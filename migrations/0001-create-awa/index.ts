@@ -12,7 +12,7 @@ import { closedAttempts } from './functions/closed-attempts.js';
 import { counting } from './functions/counting.js';
 import { deadLetters } from './functions/dead-letters.js';
 import { enqueueJobs } from './functions/enqueue-jobs.js';
-import { freeLanes } from './functions/free-lanes.js';
+import { lockClaims } from './functions/lock-claims.js';
 import { insertJob } from './functions/insert-job.js';
 import { instances } from './functions/instances.js';
 import { jobRules } from './functions/job-rules.js';
@@ -44,7 +44,7 @@ const objects = ({ ident, channel, lockKey, leaderKey }: SchemaName): string[] =
   ...attemptState(ident),
   ...closeAttempts(ident, channel),
   ...closedAttempts(ident),
-  ...freeLanes(ident),
+  ...lockClaims(ident),
   ...promoteDeferred(ident, channel),
   ...queueAdmin(ident, channel),
   ...rescue(ident),
@@ -130,7 +130,7 @@ export const createAwa: SchemaVersion = {
       'heartbeat(uuid)',
       'register_queues(text[], int[], int[], int[], double precision[])',
       'promote_deferred(int, timestamptz)',
-      'settle_attempts(int[], bigint[], smallint[], bigint[], int[], text[], text[], double precision[])',
+      'settle_attempts(int[], bigint[], smallint[], bigint[], int[], text[], text[], double precision[], boolean)',
       'append_error(jsonb, int, text, timestamptz, boolean)',
       'unknown_outcome(text)',
       'state_after(text, int, int, boolean)',
@@ -142,15 +142,15 @@ export const createAwa: SchemaVersion = {
       'walk_failed_jobs(bigint[], text, text, text, timestamptz, timestamptz, bigint, int, int)',
       'move_failed_to_dlq(bigint[], text)',
       'retry_delay(int)',
-      'free_lanes(int[], bigint[])',
-      'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[], int[], bytea[], int[])',
+      'lock_claims(int[], bigint[], boolean)',
+      'complete_attempts(int[], bigint[], smallint[], bigint[], int[], smallint[], int[], bytea[], int[], boolean)',
       'save_attempt_states(int[], bigint[], smallint[], bigint[], int[], int[], double precision[], text[], text[])',
       'end_attempt_states(bigint[], int[])',
       'payload_now(jsonb, text, bigint, int)',
       `fold_attempt_state(jsonb, ${ident}.attempt_state)`,
       'closed_attempts(int[], bigint[], smallint[])',
       'require_read_committed()',
-      'lock_open_items(int[], bigint[], smallint[], bigint[], int[])',
+      'open_items(int[], bigint[], smallint[], bigint[], int[])',
       'expire_unique_keys(int)',
       'drop_unique_records(text, smallint)',
       'end_unique_keys(bytea[], bigint[], text, smallint[])',

@@ -1,11 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { PgAdapter } from '../../lib/storage/adapters/pg.adapter.js';
 import type { ClaimedJob } from '../../lib/storage/operations/claim-jobs.js';
-import { completeAttempts } from '../../lib/storage/operations/close-attempts.js';
 import {
+  completeAttempts,
   completeFreeAttempts,
   settleFreeAttempts,
-} from '../../lib/storage/operations/close-free-attempts.js';
+} from '../../lib/storage/operations/close-attempts.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import {

@@ -11,6 +11,9 @@ import type { ClaimedJob } from './claim-jobs.js';
 export type AttemptOutcome =
   'error' | 'timed_out' | 'failed' | 'invalid' | 'cancelled' | 'snoozed' | 'released';
 
+/** What became of an attempt: its new state; `stale`: somebody else had ended it; `busy`: its claim is locked, try again. */
+export type Closing = JobState | 'stale' | 'busy';
+
 /** One attempt to settle. */
 export interface Settlement {
   readonly job: ClaimedJob;
@@ -22,14 +25,16 @@ export interface Settlement {
 
 const completeStatement = sqlStatement(
   'complete_attempts',
-  (s) => `SELECT c.ord FROM ${s}.complete_attempts(
-    $1::int[], $2::bigint[], $3::smallint[], $4::bigint[], $5::int[], $6::smallint[], $7::int[], $8::bytea[], $9::int[]) AS c(ord)`,
+  (
+    s,
+  ) => `SELECT c.ord, c.refusal FROM ${s}.complete_attempts($1::int[], $2::bigint[], $3::smallint[], $4::bigint[], $5::int[],
+    $6::smallint[], $7::int[], $8::bytea[], $9::int[], $10::boolean) c`,
 );
 
 const settleStatement = sqlStatement(
   'settle_attempts',
   (s) => `SELECT c.ord, c.state FROM ${s}.settle_attempts(
-    $1::int[], $2::bigint[], $3::smallint[], $4::bigint[], $5::int[], $6::text[], $7::text[], $8::float8[]) c`,
+    $1::int[], $2::bigint[], $3::smallint[], $4::bigint[], $5::int[], $6::text[], $7::text[], $8::float8[], $9::boolean) c`,
 );
 
 /**
@@ -45,11 +50,8 @@ export async function completeAttempts(
   jobs: readonly ClaimedJob[],
   mayHaveState: (job: ClaimedJob) => boolean = () => false,
 ): Promise<ClaimedJob[]> {
-  const rows = await port.query<{ ord: number }>(completeStatement(schema), [
-    ...attemptArrays(jobs),
-    ...completionArrays(jobs, mayHaveState),
-  ]);
-  return rows.flatMap(({ ord }) => jobs[ord - 1] ?? []);
+  const refusals = await completeEach(port, schema, jobs, mayHaveState, true);
+  return jobs.filter((_, index) => refusals.has(index + 1));
 }
 
 /**
@@ -62,12 +64,76 @@ export async function settleAttempts(
   schema: SchemaName,
   settlements: readonly Settlement[],
 ): Promise<(JobState | undefined)[]> {
-  const rows = await port.query<{ ord: number; state: JobState }>(settleStatement(schema), [
-    ...attemptArrays(settlements.map(({ job }) => job)),
-    ...settlementArrays(settlements),
-  ]);
-  const states = new Map(rows.map(({ ord, state }) => [ord, state]));
+  const states = await settleEach<JobState>(port, schema, settlements, true);
   return settlements.map((_, index) => states.get(index + 1));
+}
+
+/**
+ * As `completeAttempts`, without ever waiting for a lock.
+ *
+ * @returns what became of each, by position
+ */
+export async function completeFreeAttempts(
+  port: SqlPort,
+  schema: SchemaName,
+  jobs: readonly ClaimedJob[],
+  mayHaveState: (job: ClaimedJob) => boolean,
+): Promise<Closing[]> {
+  const refusals = await completeEach(port, schema, jobs, mayHaveState, false);
+  return jobs.map((_, index) => refusals.get(index + 1) ?? 'completed');
+}
+
+/**
+ * As `settleAttempts`, without ever waiting for a lock.
+ *
+ * @returns what became of each, by position
+ */
+export async function settleFreeAttempts(
+  port: SqlPort,
+  schema: SchemaName,
+  settlements: readonly Settlement[],
+): Promise<Closing[]> {
+  const states = await settleEach<Closing>(port, schema, settlements, false);
+  return settlements.map((_, index) => states.get(index + 1) ?? 'stale');
+}
+
+/** @returns why not, by ordinal, where an attempt was not completed */
+async function completeEach(
+  port: SqlPort,
+  schema: SchemaName,
+  jobs: readonly ClaimedJob[],
+  mayHaveState: (job: ClaimedJob) => boolean,
+  wait: boolean,
+): Promise<Map<number, 'stale' | 'busy'>> {
+  const keys = jobs.flatMap(({ uniqueKey }, index) =>
+    uniqueKey === undefined ? [] : [{ ord: index + 1, key: uniqueKey }],
+  );
+  const rows = await port.query<{ ord: number; refusal: 'stale' | 'busy' }>(completeStatement(schema), [
+    ...attemptArrays(jobs),
+    jobs.map((job) => job.readySlot),
+    keys.map(({ ord }) => ord),
+    keys.map(({ key }) => byteaText(key)),
+    jobs.flatMap((job, index) => (mayHaveState(job) ? [index + 1] : [])),
+    wait,
+  ]);
+  return new Map(rows.map(({ ord, refusal }) => [ord, refusal]));
+}
+
+/** @returns what became of each, by ordinal; nothing of the stale ones */
+async function settleEach<State extends Closing>(
+  port: SqlPort,
+  schema: SchemaName,
+  settlements: readonly Settlement[],
+  wait: boolean,
+): Promise<Map<number, State>> {
+  const rows = await port.query<{ ord: number; state: State }>(settleStatement(schema), [
+    ...attemptArrays(settlements.map(({ job }) => job)),
+    settlements.map(({ outcome }) => outcome),
+    settlements.map(({ error }) => error ?? null),
+    settlements.map(({ delayMs }) => delayMs ?? null),
+    wait,
+  ]);
+  return new Map(rows.map(({ ord, state }) => [ord, state]));
 }
 
 /** What names attempts in a call, as the first five parameters. */
@@ -78,30 +144,5 @@ export function attemptArrays(jobs: readonly ClaimedJob[]): unknown[][] {
     jobs.map((job) => job.item),
     jobs.map((job) => job.jobId),
     jobs.map((job) => job.runLease),
-  ];
-}
-
-/** What follows them for `complete_attempts`. */
-export function completionArrays(
-  jobs: readonly ClaimedJob[],
-  mayHaveState: (job: ClaimedJob) => boolean,
-): unknown[][] {
-  const keys = jobs.flatMap(({ uniqueKey }, index) =>
-    uniqueKey === undefined ? [] : [{ ord: index + 1, key: uniqueKey }],
-  );
-  return [
-    jobs.map((job) => job.readySlot),
-    keys.map(({ ord }) => ord),
-    keys.map(({ key }) => byteaText(key)),
-    jobs.flatMap((job, index) => (mayHaveState(job) ? [index + 1] : [])),
-  ];
-}
-
-/** What follows them for `settle_attempts`. */
-export function settlementArrays(settlements: readonly Settlement[]): unknown[][] {
-  return [
-    settlements.map(({ outcome }) => outcome),
-    settlements.map(({ error }) => error ?? null),
-    settlements.map(({ delayMs }) => delayMs ?? null),
   ];
 }

@@ -26,12 +26,11 @@ ${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 DECLARE
   v_now timestamptz := clock_timestamp();
-  v_lanes int[];
+  v_lanes int[] := ${s}.lock_claims(p_lane_ids, p_claim_seqs, false);
   v_open int[];
 BEGIN
-  v_lanes := ${s}.free_lanes(p_lane_ids, p_claim_seqs);
   WITH open AS MATERIALIZED (
-    SELECT o.ord FROM ${s}.lock_open_items(v_lanes, p_claim_seqs, p_items, p_job_ids, p_run_leases) o
+    SELECT o.ord FROM ${s}.open_items(v_lanes, p_claim_seqs, p_items, p_job_ids, p_run_leases) o
   ), saved AS (
     INSERT INTO ${s}.attempt_state AS t (job_id, run_lease, revision, progress, message, progress_at, checkpoint)
     SELECT p_job_ids[o.ord], p_run_leases[o.ord], p_revisions[o.ord], p_progress[o.ord], p_messages[o.ord],

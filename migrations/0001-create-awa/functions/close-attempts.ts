@@ -3,9 +3,8 @@ import { DUE_SOON, dueChannel } from './promote-deferred.js';
 
 /**
  * Closing attempts. An attempt is an item of a claim, and it is open until a closure names it: the first closure wins,
- * whoever comes later is stale. Every writer about an attempt goes through lock_open_items.
- *
- * Locks: the claim rows touched, FOR UPDATE, in (lane_id, claim_seq) order. A lock writes no new row version.
+ * whoever comes later is stale. Every writer about an attempt locks its claim with lock_claims, and then, under the lock, asks
+ * open_items whether it is still open.
  */
 export const closeAttempts = (s: string, channel: string): string[] => [
   // A statement has to see what was committed before it: under a snapshot of the transaction, two could win one attempt.
@@ -18,21 +17,14 @@ BEGIN
   END IF;
 END $awa$`,
 
-  // Locks the claims, wherever in the ring they lie now, and answers which items (by ordinal) are open for this (job_id, run_lease).
-  `CREATE FUNCTION ${s}.lock_open_items(
+  // Which items (by ordinal) are open for this (job_id, run_lease). For whoever holds the locks of lock_claims, in a statement after it:
+  // it has to see the closures of whoever held them before. An item without a lane is none.
+  `CREATE FUNCTION ${s}.open_items(
   p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[]
 ) RETURNS TABLE (ord int, claim_slot smallint, claimed_at timestamptz) LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 BEGIN
-  PERFORM ${s}.require_read_committed();
-  PERFORM FROM ${s}.lease_claims c
-  JOIN (SELECT DISTINCT * FROM unnest(p_lane_ids, p_claim_seqs)) AS k(lane_id, claim_seq)
-    ON c.lane_id = k.lane_id AND c.claim_seq = k.claim_seq
-  ORDER BY c.lane_id, c.claim_seq
-  FOR UPDATE OF c;
-
-  -- A new statement: it sees the closures of whoever held the locks before.
   RETURN QUERY
   WITH claims AS MATERIALIZED (
     SELECT c.claim_slot, c.lane_id, c.claim_seq, c.claimed_at, c.job_ids, c.run_leases, ARRAY(
@@ -50,21 +42,24 @@ BEGIN
   GROUP BY i.lane_id, i.claim_seq, i.item, c.claim_slot, c.claimed_at;
 END $awa$`,
 
-  // Records successes: a closure a claim, a completion batch a claim and ready slot. Returns the ordinals that were stale.
+  // Records successes: a closure a claim, a completion batch a claim and ready slot. Answers the others: stale; busy (only without
+  // p_wait): somebody has locked the claim.
   // p_unique_ords and p_unique_keys name the jobs with unique keys among them, p_state_ords the attempts that may have saved something.
   `CREATE FUNCTION ${s}.complete_attempts(
   p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[], p_ready_slots smallint[],
-  p_unique_ords int[] DEFAULT '{}', p_unique_keys bytea[] DEFAULT '{}', p_state_ords int[] DEFAULT '{}'
-) RETURNS SETOF int LANGUAGE plpgsql
+  p_unique_ords int[], p_unique_keys bytea[], p_state_ords int[], p_wait boolean
+) RETURNS TABLE (ord int, refusal text) LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
+#variable_conflict use_column
 DECLARE
   v_now timestamptz := clock_timestamp();
+  v_lanes int[] := ${s}.lock_claims(p_lane_ids, p_claim_seqs, p_wait);
   v_open int[];
 BEGIN
   WITH done AS MATERIALIZED (
     SELECT o.ord, o.claim_slot, o.claimed_at, p_lane_ids[o.ord] AS lane_id, p_claim_seqs[o.ord] AS claim_seq,
       p_items[o.ord] AS item, p_job_ids[o.ord] AS job_id, p_ready_slots[o.ord] AS ready_slot
-    FROM ${s}.lock_open_items(p_lane_ids, p_claim_seqs, p_items, p_job_ids, p_run_leases) o
+    FROM ${s}.open_items(v_lanes, p_claim_seqs, p_items, p_job_ids, p_run_leases) o
   ), closed AS (
     INSERT INTO ${s}.lease_claim_closures (claim_seq, closed_at, lane_id, claim_slot, outcome, items)
     SELECT d.claim_seq, v_now, d.lane_id, d.claim_slot, 'completed', array_agg(d.item ORDER BY d.item)
@@ -85,7 +80,8 @@ BEGIN
     PERFORM ${s}.end_attempt_states(array_agg(p_job_ids[o]), array_agg(p_run_leases[o])) FROM unnest(p_state_ords) AS o WHERE o = ANY (v_open);
   END IF;
 
-  RETURN QUERY SELECT o FROM generate_subscripts(p_items, 1) AS o WHERE o <> ALL (v_open);
+  RETURN QUERY SELECT o, CASE WHEN v_lanes[o] IS NULL THEN 'busy' ELSE 'stale' END
+  FROM generate_subscripts(p_items, 1) AS o WHERE o <> ALL (v_open);
 END $awa$`,
 
   `CREATE FUNCTION ${s}.retry_delay(p_attempt int) RETURNS interval LANGUAGE sql VOLATILE AS $awa$
@@ -138,15 +134,17 @@ $awa$`,
    * retry_delay. What fails for good is a dead letter where its queue has them.
    * A job that would go on while another one holds its unique key (the states that hold a key do not let that happen; somebody
    * wrote to the tables) is cancelled instead.
-   * Answers each item's new state; an item that is not in the answer was stale.
+   * Answers each item's new state, or busy (only without p_wait): somebody has locked its claim. An item that is not in the
+   * answer was stale.
    */
   `CREATE FUNCTION ${s}.settle_attempts(
   p_lane_ids int[], p_claim_seqs bigint[], p_items smallint[], p_job_ids bigint[], p_run_leases int[],
-  p_outcomes text[], p_errors text[], p_delays_ms double precision[]
+  p_outcomes text[], p_errors text[], p_delays_ms double precision[], p_wait boolean DEFAULT true
 ) RETURNS TABLE (ord int, state text) LANGUAGE plpgsql
 ${PLAN_BY_INDEX} AS $awa$
 #variable_conflict use_column
 DECLARE
+  v_lanes int[] := ${s}.lock_claims(p_lane_ids, p_claim_seqs, p_wait);
   v_now timestamptz := clock_timestamp();
   v_slot smallint := ${s}.current_slot('ready');
   v_done_slot smallint := ${s}.current_slot('done');
@@ -156,7 +154,7 @@ BEGIN
     SELECT o.ord, o.claim_slot, o.claimed_at, p_claim_seqs[o.ord] AS claim_seq, p_items[o.ord] AS item,
       p_outcomes[o.ord] AS outcome, p_run_leases[o.ord] AS lease, e.*,
       (SELECT c.job_id FROM ${s}.job_unique_claims c WHERE c.unique_key = e.unique_key AND c.job_id <> e.job_id) AS key_holder
-    FROM ${s}.lock_open_items(p_lane_ids, p_claim_seqs, p_items, p_job_ids, p_run_leases) o
+    FROM ${s}.open_items(v_lanes, p_claim_seqs, p_items, p_job_ids, p_run_leases) o
     JOIN ${s}.ready_entries e ON e.job_id = p_job_ids[o.ord] AND e.run_lease = p_run_leases[o.ord] - 1
   ), decided AS MATERIALIZED (
     SELECT n.*, a.state AS next_state, a.dlq_reason, CASE WHEN n.key_holder IS NOT NULL AND a.state IN ('retryable', 'scheduled', 'available')
@@ -212,6 +210,7 @@ BEGIN
   SELECT d.ord, d.state FROM settled d
   -- Asks for the answer of the calls: unasked, they would not be made.
   WHERE (SELECT count(*) FROM keys_ended) >= 0;
+  RETURN QUERY SELECT o, 'busy' FROM generate_subscripts(v_lanes, 1) AS o WHERE v_lanes[o] IS NULL;
 
   PERFORM pg_notify('${channel}', l.queue) FROM ${s}.queue_lanes l
   WHERE l.lane_id IN (SELECT p_lane_ids[o] FROM generate_subscripts(p_items, 1) AS o WHERE p_outcomes[o] = 'released');
