@@ -8,8 +8,8 @@ import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import { completeAttempts, settleAttempts } from '../storage/operations/close-attempts.js';
 import { limitIdleTime } from '../storage/operations/limit-idle-time.js';
 import type { SqlPort } from '../storage/sql-port.js';
+import type { AttemptResult } from './attempt-result.js';
 import type { Attempt } from './attempt.js';
-import type { AttemptResult } from './executor.js';
 
 /**
  * Between the statement that ends the attempt and COMMIT, in milliseconds: a process that stands still there keeps the claim locked, and
