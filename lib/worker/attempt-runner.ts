@@ -62,8 +62,7 @@ export class AttemptRunner {
     if (deadline?.state === 'fenced') this.options.freeSlot(job);
     else if (deadline?.state === 'forsaken') lingering.return(job.queue);
     if (attempt.isAbandoned) return;
-    // What it said last goes on with the job. A refusal is the result's to hear as well.
-    if (result !== 'completed' && attempt.state.isDirty) await attempt.state.flush().catch(() => undefined);
+    if (result !== 'completed') await attempt.state.settled();
     attempt.state.close();
     if (!attempt.isAbandoned) this.finish(attempt, result);
     this.attempts.delete(attempt);
@@ -128,7 +127,7 @@ export class AttemptRunner {
 
   private async settleFenced(attempt: Attempt, error: JobTimeoutError): Promise<void> {
     const { state } = attempt;
-    if (state.isDirty) await state.flush().catch(() => undefined);
+    await state.settled();
     state.close();
     this.options.closer.closeFenced(attempt, this.options.executor.timedOut(attempt, error));
   }

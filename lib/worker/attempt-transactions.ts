@@ -46,8 +46,7 @@ export class AttemptTransactions {
       if (manager.queryRunner?.isTransactionActive !== true) {
         throw new Error('the handler has ended the transaction of its context: leave that to the library');
       }
-      // What it said last goes on with the job. A refusal is the next statement's to hear as well.
-      if (result !== 'completed' && attempt.state.isDirty) await attempt.state.flush().catch(() => undefined);
+      if (result !== 'completed') await attempt.state.settled();
       const port = new TypeOrmAdapter(manager);
       await limitIdleTime(port, MAX_IDLE_MS);
       state = await this.close(port, attempt.job, result);
