@@ -1,6 +1,6 @@
 import type { ModelRow } from '../models.js';
 
-const common = { PRODUCERS: 2, CLAIMERS: 1, LIMIT: 2, SLOTS: 2, COARSE: false };
+const common = { PRODUCERS: 2, CLAIMERS: 1, LIMIT: 2, READY_SLOTS: 2, CLAIM_SLOTS: 2, COARSE: false };
 
 const small = { ...common, TRANSACTIONS: 2, JOBS: 2 };
 
@@ -30,6 +30,7 @@ export const model: ModelRow = {
     'buried_passed',
   ],
   settleSteps: 16,
+  conformance: async () => (await import('../conformance/windows.js')).replayWindows,
   twins: [
     { defect: 'no_probe', refuted: 'nothing_lost' },
     { defect: 'no_cuts', refuted: 'claimed_once' },
