@@ -17,8 +17,8 @@ export interface Totals {
 export interface Run {
   readonly short: boolean;
   readonly totals: Totals;
-  openDatabase(name: string): Promise<ReplayDatabase>;
-  print(line: string): void;
+  readonly openDatabase: (name: string) => Promise<ReplayDatabase>;
+  readonly print: (line: string) => void;
 }
 
 /** Checks all that a row says, and prints what it did. */

@@ -99,7 +99,7 @@ function fromExpression(ex: QuintEx): Plain {
           return { tag: items[0]!, value: items[1]! };
         case 'Rec':
           return Object.fromEntries(
-            items.flatMap((field, at) => (at % 2 === 0 ? [[String(field), items[at + 1]!]] : [])),
+            items.flatMap((field, at) => (at % 2 === 0 ? [[field as string, items[at + 1]!]] : [])),
           );
         case 'Map':
           return plainMap(items as unknown as readonly (readonly [Plain, Plain])[]);
