@@ -47,7 +47,9 @@ export async function compareWithQuint(
     if (state === undefined) throw new Error(`the explorer does not know ${JSON.stringify(seen)}`);
     for (const value of values) {
       if (simulator.value(value) !== model.value(value, state)) {
-        throw new Error(`${value} is ${JSON.stringify(model.value(value, state))} in ${JSON.stringify(seen)}`);
+        throw new Error(
+          `${value} is ${JSON.stringify(model.value(value, state))} in ${JSON.stringify(seen)}`,
+        );
       }
     }
     return state;
