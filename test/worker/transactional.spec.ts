@@ -1,3 +1,4 @@
+import type { Type } from '@nestjs/common';
 import {
   BootError,
   defineJob,
@@ -30,12 +31,13 @@ import { useTestDatabase } from '../support/test-database.js';
 
 const Work = defineJob<number, 'work'>('work', { retry: { baseMs: 60_000 }, unique: { args: true } });
 const Quick = defineJob<number, 'quick'>('quick', { retry: { baseMs: 0 } });
+const Timed = defineJob<number, 'timed'>('timed', { timeout: 50, retry: { baseMs: 60_000 } });
 const FollowUp = defineJob<number, 'follow-up'>('follow-up', { queue: 'later' });
 const QUEUES = { default: {}, later: {} };
 
 type Handle = (job: JobOf<typeof Work>, context: TransactionalJobContext) => unknown;
 
-function transactional(handle: Handle, definition: typeof Work | typeof Quick = Work) {
+function transactional(handle: Handle, definition: typeof Work | typeof Quick | typeof Timed = Work) {
   class Handler {
     readonly handle = handle;
   }
@@ -122,6 +124,27 @@ describe('an attempt that ends in a transaction of the application', () => {
       'SELECT (SELECT count(*)::int FROM awa.attempt_state) AS states, (SELECT count(*)::int FROM awa.job_unique_claims) AS keys',
     );
     expect(rows).toEqual([{ states: 0, keys: 0 }]);
+  }
+
+  /** A class that keeps what it is told of the ends of attempts. */
+  function listener(told: JobEvent[]): Type {
+    class Listener {
+      hear(event: JobEvent): void {
+        told.push(event);
+      }
+    }
+    const hear = Object.getOwnPropertyDescriptor(Listener.prototype, 'hear')!;
+    OnJobEvent(['completed', 'retried', 'failed'])(Listener.prototype, 'hear', hear as never);
+    return Listener;
+  }
+
+  async function fenced(): Promise<void> {
+    await until(
+      async () => apps.logs.some((line) => line.includes('its handler goes on after its time-out')),
+      {
+        what: 'the end of its time',
+      },
+    );
   }
 
   /** A handler that says when it has written, and waits to go on. */
@@ -332,19 +355,12 @@ describe('an attempt that ends in a transaction of the application', () => {
     });
 
     it('is told to listeners, in both ways, once', async () => {
-      const told: string[] = [];
-      class Listener {
-        hear({ jobId, type }: JobEvent): void {
-          told.push(`${type} ${jobId}`);
-        }
-      }
-      const hear = Object.getOwnPropertyDescriptor(Listener.prototype, 'hear')!;
-      OnJobEvent(['completed', 'retried', 'failed'])(Listener.prototype, 'hear', hear as never);
+      const told: JobEvent[] = [];
       const source = await dataSource();
       const worker = await startWorker(
         {
           handlers: [
-            Listener,
+            listener(told),
             transactional(() => undefined),
             handlerOf(Quick, async (_, { completeIn }) =>
               source.transaction((manager) => completeIn(manager)),
@@ -358,7 +374,33 @@ describe('an attempt that ends in a transaction of the application', () => {
       );
       await until(async () => told.length === 2, { what: 'both events' });
       for (const id of ids) await jobIn('completed', producer.queue, id);
-      expect(told.toSorted()).toEqual(ids.map((id) => `completed ${id}`).toSorted());
+      expect(told.map(({ type, jobId }) => `${type} ${jobId}`).toSorted()).toEqual(
+        ids.map((id) => `completed ${id}`).toSorted(),
+      );
+    });
+
+    it('is told to listeners when its commit comes after its time, and before what else was to end it', async () => {
+      const told: JobEvent[] = [];
+      const [committing, commit] = [deferred(), deferred()];
+      const source = await dataSource();
+      source.subscribers.push({
+        beforeTransactionCommit: async () => {
+          committing.resolve();
+          await commit.promise;
+        },
+      });
+      const { queue } = await startWorker(
+        { handlers: [listener(told), transactional(() => undefined, Timed)] },
+        source,
+      );
+      const { id } = await queue.enqueue(Timed, 1);
+      await committing.promise;
+      await fenced();
+      expect(told).toEqual([]);
+      commit.resolve();
+      await until(async () => told.length > 0, { what: 'the event' });
+      await jobIn('completed', producer.queue, id);
+      expect(told).toMatchObject([{ type: 'completed', jobId: id, error: undefined }]);
     });
 
     it('needs the DataSource of the application: without, the worker does not start', async () => {
@@ -445,6 +487,29 @@ describe('an attempt that ends in a transaction of the application', () => {
         what: 'the late error being logged',
       });
       expect(await jobIn('completed', producer.queue, id)).toMatchObject({ errors: [] });
+    });
+
+    it('is told to listeners when the handler goes on after the commit until its time is over', async () => {
+      const told: JobEvent[] = [];
+      const end = deferred();
+      const source = await dataSource();
+      const { queue } = await startWorker(
+        {
+          handlers: [
+            listener(told),
+            handlerOf(Timed, async (_, { completeIn }) => {
+              await source.transaction(async (manager) => completeIn(manager));
+              await end.promise;
+            }),
+          ],
+        },
+        source,
+      );
+      const { id } = await queue.enqueue(Timed, 1);
+      await until(async () => told.length > 0, { what: 'the event' });
+      end.resolve();
+      expect(told).toMatchObject([{ type: 'completed', jobId: id }]);
+      expect(told[0]?.durationMs).toBeGreaterThan(1_000);
     });
 
     it('rejects when somebody else has ended the attempt, so that the transaction rolls back', async () => {
