@@ -224,8 +224,9 @@ describe('an attempt that ends in a transaction of the application', () => {
     it('commits with an outcome that is returned, and rolls back before one that is thrown', async () => {
       const worker = await startWorker({
         handlers: [
-          transactional(async ({ args, runLease }, { manager }) => {
+          transactional(async ({ args, runLease }, { manager, setProgress }) => {
             await write(manager, args, runLease);
+            setProgress(args);
             if (args === 1) return snooze(60_000);
             if (args === 2) return fail('enough');
             throw args === 3 ? snooze(60_000) : fail('enough');
@@ -236,8 +237,23 @@ describe('an attempt that ends in a transaction of the application', () => {
       const states = ['scheduled', 'failed', 'scheduled', 'failed'] as const;
       for (const [index, state] of states.entries()) await jobIn(state, producer.queue, ids[index]!.id);
       expect(await effects()).toEqual([1, 2].map((n) => ({ n, lease: 1 })));
+      expect(await producer.queue.getJob(ids[0]!.id)).toMatchObject({ progress: { percent: 1 } });
       const { rows } = await database.query('SELECT FROM awa.job_unique_claims');
       expect(rows).toHaveLength(2);
+    });
+
+    it('may stand still for ten seconds at most between its end and COMMIT', async () => {
+      const limits: unknown[] = [];
+      const source = await dataSource();
+      source.subscribers.push({
+        beforeTransactionCommit: async ({ queryRunner }) => {
+          limits.push(await queryRunner.query('SHOW idle_in_transaction_session_timeout'));
+        },
+      });
+      const { queue } = await startWorker({ handlers: [transactional(() => undefined)] }, source);
+      const { id } = await queue.enqueue(Work, 1);
+      await jobIn('completed', producer.queue, id);
+      expect(limits).toEqual([[{ idle_in_transaction_session_timeout: '10s' }]]);
     });
 
     it('has no effect when the job was cancelled meanwhile', async () => {
