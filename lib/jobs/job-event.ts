@@ -50,7 +50,7 @@ export interface JobEvent {
   readonly error: string | undefined;
   /** Milliseconds between the time at which the job was due and its claim, by the database's clock. */
   readonly waitMs: number;
-  /** Milliseconds that the attempt took in this process; 0 when it has just started, or was never begun. */
+  /** Milliseconds that the attempt took in this process, also when its handler goes on; 0 when it has just started, or was never begun. */
   readonly durationMs: number;
 }
 

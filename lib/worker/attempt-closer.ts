@@ -18,16 +18,16 @@ export interface AttemptCloserOptions {
 
 /** The second half of an attempt's life: from its result to everybody who is to know that this is durable. */
 export class AttemptCloser {
-  /** Whose handlers have called completeIn(). */
-  private readonly completedIn = new WeakSet<ClaimedJob>();
+  /** Those on their way to the batcher. */
+  private readonly attempts = new WeakMap<ClaimedJob, Attempt>();
 
   constructor(private readonly options: AttemptCloserOptions) {}
 
   /** An attempt that was run. Making its end durable is the batcher's business, unless it is so already. */
   close(attempt: Attempt, result: AttemptResult): void {
-    const { job, committedAs, isUnsure, isCompletedIn } = attempt;
+    const { job, committedAs, isUnsure } = attempt;
     const { batcher } = this.options;
-    if (isCompletedIn) this.completedIn.add(job);
+    this.attempts.set(job, attempt);
     const settlement = result === 'completed' ? undefined : { job, ...result };
     if (committedAs !== undefined) this.closed(job, committedAs, settlement);
     else if (settlement === undefined) batcher.complete(job, attempt.state.mayBeStored, isUnsure);
@@ -36,7 +36,13 @@ export class AttemptCloser {
 
   /** An attempt that is over its time, while its handler goes on. */
   closeFenced(attempt: Attempt, result: Omit<Settlement, 'job'>): void {
+    this.attempts.set(attempt.job, attempt);
     this.options.batcher.settle({ job: attempt.job, ...result }, attempt.isUnsure);
+  }
+
+  /** The handler of an abandoned attempt has ended after all. Its transaction may have come before what else was to end it. */
+  outlived({ job, committedAs }: Attempt): void {
+    if (committedAs !== undefined) this.options.events.closed(job, committedAs, undefined);
   }
 
   /** An attempt that was not started. */
@@ -51,7 +57,8 @@ export class AttemptCloser {
     reportClosed(job, state, settlement);
     onStored();
     // Its transaction has closed it, and is over.
-    if (state === 'stale' && this.completedIn.has(job)) events.closed(job, 'completed', undefined);
+    if (state === 'stale' && this.attempts.get(job)?.isCompletedIn === true)
+      events.closed(job, 'completed', undefined);
     else events.closed(job, state, settlement);
   }
 }

@@ -61,7 +61,7 @@ export class AttemptRunner {
     events.ended(job);
     if (deadline?.state === 'fenced') this.options.freeSlot(job);
     else if (deadline?.state === 'forsaken') lingering.return(job.queue);
-    if (attempt.isAbandoned) return;
+    if (attempt.isAbandoned) return this.options.closer.outlived(attempt);
     if (result !== 'completed') await attempt.state.settled();
     attempt.state.close();
     if (!attempt.isAbandoned) this.finish(attempt, result);
@@ -84,6 +84,12 @@ export class AttemptRunner {
   hurry(): void {
     this.isHurried = true;
     this.onIdle?.();
+  }
+
+  /** What its handler does from now on is its own affair. */
+  private abandon(attempt: Attempt): void {
+    attempt.abandon();
+    this.options.events.ended(attempt.job);
   }
 
   private finish(attempt: Attempt, result: AttemptResult): void {
@@ -112,7 +118,7 @@ export class AttemptRunner {
   private async fence(attempt: Attempt, error: JobTimeoutError): Promise<void> {
     // Handed back meanwhile.
     if (attempt.isAbandoned) return;
-    attempt.abandon();
+    this.abandon(attempt);
     this.attempts.delete(attempt);
     const { job } = attempt;
     this.logger.error(
@@ -142,7 +148,7 @@ export class AttemptRunner {
     this.logger.warn(`${this.attempts.size} job(s) did not stop: handing them back while they run on`);
     await withTimeout(this.options.states.flushed(), ABORT_GRACE_MS);
     for (const attempt of this.attempts) {
-      attempt.abandon();
+      this.abandon(attempt);
       attempt.state.close();
       this.finish(attempt, RELEASED);
     }

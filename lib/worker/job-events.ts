@@ -33,10 +33,11 @@ export class JobEvents {
     this.tell(job, 'started', 'running', undefined);
   }
 
-  /** Its handler has ended. */
+  /** Its handler has ended, or its attempt is over without it. Whatever comes first counts. */
   ended(job: ClaimedJob): void {
     const startedAt = this.startedAt.get(job);
-    if (startedAt !== undefined) this.durations.set(job, performance.now() - startedAt);
+    if (startedAt !== undefined && !this.durations.has(job))
+      this.durations.set(job, performance.now() - startedAt);
   }
 
   /** Its end is durable. */

@@ -101,9 +101,14 @@ describe('the leadership', () => {
   });
 
   it('is given up by a process whose heartbeats do not come through', async () => {
-    const sick = candidate({ timing: { ...QUICK, leaseMs: 100 } });
+    const sick = candidate({ timing: { ...QUICK, leaseMs: 300 } });
     await leads(sick);
     sick.contactMs = 0;
+    await until(async () => !sick.leadership.isLeading, { what: 'its resignation' });
+    // Of which it hears as the others do.
+    sick.leadership.expectVacancy();
+    await sick.leadership.run();
+    expect(sick.leadership.isLeading).toBe(false);
     const healthy = candidate();
     await leads(healthy);
     expect(sick.leadership.isLeading).toBe(false);

@@ -136,9 +136,10 @@ describe('a process that no notification reaches', () => {
 describe('a process that notifications reach', () => {
   afterEach(() => vi.useRealTimers());
 
-  it('looks every ten seconds all the same, and asks nothing while nothing runs', async () => {
+  it('looks every ten seconds all the same, tells of a cancel once, and asks nothing while nothing runs', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
     let looks = 0;
+    const told: string[] = [];
     const port: SqlPort = {
       query: async <Row>() => {
         looks += 1;
@@ -151,13 +152,18 @@ describe('a process that notifications reach', () => {
     const canceller = new Canceller(port, SCHEMA, {
       attempts: () => attempts,
       isListening: () => true,
-      onCancelled: () => undefined,
+      onCancelled: ({ jobId }) => told.push(jobId),
     });
     canceller.start();
     await vi.advanceTimersByTimeAsync(9_900);
     expect(looks).toBe(0);
     await vi.advanceTimersByTimeAsync(700);
     expect(looks).toBe(1);
+    canceller.cancel('1', 2);
+    expect(told).toEqual([]);
+    canceller.cancel('1', 1);
+    canceller.cancel('1', 1);
+    expect(told).toEqual(['1']);
     attempts.length = 0;
     await vi.advanceTimersByTimeAsync(30_000);
     expect(looks).toBe(1);

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { AwaWorker, defineJob, NotStartedError } from 'nestjs-awa';
 import { describe, expect, it } from 'vitest';
 
@@ -79,6 +80,27 @@ describe('the worker, controlled by hand', () => {
     await worker.resume();
     expect(worker.state).toBe('running');
     for (const job of waiting) await jobIn('completed', queue, job.id);
+  });
+
+  it('begins nothing when it was paused before the application was up', async () => {
+    @Injectable()
+    class Early implements OnModuleInit {
+      constructor(@Inject(AwaWorker) private readonly early: AwaWorker) {}
+
+      async onModuleInit(): Promise<void> {
+        await this.early.pause();
+      }
+    }
+    const producer = await apps.start({ worker: false });
+    const { id } = await producer.queue.enqueue(Work, 1);
+    const { app, queue } = await apps.start({ handlers: [handlerOf(Work, () => undefined), Early] });
+    const worker = app.get(AwaWorker);
+    // Whatever it has begun to claim at its start, it has by now.
+    await worker.pause();
+    expect(worker.state).toBe('paused');
+    expect(await queue.getJob(id)).toMatchObject({ state: 'available', runLease: 0 });
+    await worker.resume();
+    await jobIn('completed', queue, id);
   });
 
   it('takes calls in any order, any number of times, and at the same time', async () => {

@@ -166,13 +166,15 @@ describe('enhancers of a job handler', () => {
     @JobHandler(Work)
     @UseFilters(OnlyLooks)
     class Handler {
-      handle(): never {
-        throw new Error('no luck');
+      handle({ args }: Job<number>): never {
+        throw args === 1 ? new Error('no luck') : snooze(60_000);
       }
     }
     const queue = await start(Handler);
     const { id } = await queue.enqueue(Work, 1);
     expect((await jobIn('retryable', queue, id)).errors[0]?.error).toContain('no luck');
+    // An outcome is none of theirs.
+    await jobIn('scheduled', queue, (await queue.enqueue(Work, 2)).id);
     expect(events).toEqual(['looked at Error: no luck']);
   });
 

@@ -55,6 +55,21 @@ describe('a connection that is dead without a word', () => {
     expect(await port.query(SELECT_ONE, [])).toEqual([{ one: 1 }]);
   });
 
+  it('or while it is prepared, after the handshake', async () => {
+    const silent = new ManagedClient({
+      config: { connectionString: proxy.url },
+      applicationName: 'awa listener',
+      connectTimeoutMs: 300,
+      onConnect: async (made) => {
+        proxy.swallowAnswers();
+        await made.query('LISTEN news');
+      },
+    });
+    await expect(silent.connect()).rejects.toBeInstanceOf(DatabaseUnavailableError);
+    proxy.letThrough();
+    await silent.close();
+  });
+
   it('is not mistaken for one that answers within the limit', async () => {
     const port = new PipelinedPort(client, 10_000);
     expect(await Promise.all([port.query(SLEEP, []), port.query(SELECT_ONE, [])])).toHaveLength(2);

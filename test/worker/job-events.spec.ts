@@ -188,14 +188,24 @@ describe('@OnJobEvent', () => {
     },
   );
 
-  it('tells what is handed back at a shutdown, before it is over', async () => {
-    const { queue, app } = await start(Everything);
+  it('tells what is handed back at a shutdown, and waits for those who hear it', async () => {
+    const told: string[] = [];
+    @Injectable()
+    class Slow {
+      @OnJobEvent('released')
+      async hear({ jobId }: JobEvent): Promise<void> {
+        await database.query('SELECT pg_sleep(0.3)');
+        told.push(jobId);
+      }
+    }
+    const { queue, app } = await start(Everything, Slow);
     const running = deferred();
     started = running.resolve;
     const { id } = await queue.enqueue(Work, 'wait');
     await running.promise;
     await app.close();
     expect(events.at(-1)).toMatchObject({ type: 'released', jobId: id, state: 'available' });
+    expect(told).toEqual([id]);
     await database.query("SELECT awa.cancel_jobs(ARRAY[$1::bigint], 'of no further use')", [id]);
   });
 

@@ -209,6 +209,26 @@ describe('limits of a worker', () => {
     expect(a.started).toEqual(numbers(45));
   });
 
+  it('gives the token of a job back that was not run', async () => {
+    const Limited = defineJob<number>(`limited ${tests}`, { queue: A.queue, concurrency: 1 });
+    const gate = new HandlerGate();
+    const { queue } = await apps.start({
+      // The third token comes in a minute.
+      queues: { [A.queue]: { rateLimit: { max: 1, perMs: 60_000, burst: 2 } } },
+      worker: NO_POLL,
+      handlers: [handlerOf(Limited, gate.handle), ...handlersOfA()],
+    });
+    a.open();
+    await queue.enqueueMany(Limited, numbers(2));
+    await running(gate, 1);
+    await until(async () => (await jobCounts(queue, A.queue)).scheduled === 1, {
+      what: 'one being set aside',
+    });
+    const { id } = await queue.enqueue(A, 1);
+    expect(await jobIn('completed', queue, id)).toMatchObject({ attempt: 1 });
+    gate.open();
+  });
+
   it('lets one queue wait for its tokens while the other goes on', async () => {
     a.open();
     b.open();

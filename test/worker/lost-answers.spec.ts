@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { FaultProxy } from '../support/fault-proxy.js';
-import { until } from '../support/signals.js';
+import { deferred, until } from '../support/signals.js';
 import { handlerOf, jobIn, type TestApp, type TestAppOptions, useTestApps } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
 
@@ -106,6 +106,25 @@ describe('an answer of the database that is lost', () => {
       expect(job).toMatchObject({ attempt: 1, runLease: 2, errors: [] });
     }
     expect(runs.toSorted((a, b) => a.n - b.n)).toEqual([1, 2, 3].map((n) => ({ n, attempt: 1 })));
+  });
+
+  it('of a claim: what the worker knows of stays with it', async () => {
+    const end = deferred();
+    let calls = 0;
+    await startWorker({ queues: { default: { maxWorkers: 2 } } }, () =>
+      calls++ === 0 ? end.promise : undefined,
+    );
+    const { id: running } = await producer.queue.enqueue(Work, 1);
+    await until(async () => runs.length === 1, { what: 'a job running' });
+    const held = await holdClaim();
+    const { id } = await producer.queue.enqueue(Work, 2);
+    await held.loseAnswer();
+    await claimed(id);
+    proxy.cut();
+    expect(await jobIn('completed', producer.queue, id)).toMatchObject({ attempt: 1, runLease: 2 });
+    end.resolve();
+    expect(await jobIn('completed', producer.queue, running)).toMatchObject({ attempt: 1, runLease: 1 });
+    expect(runs).toEqual([1, 2].map((n) => ({ n, attempt: 1 })));
   });
 
   it('of a claim, when the worker stops at once: the jobs are handed back', async () => {

@@ -102,6 +102,7 @@ describe('an attempt with a time-out', () => {
     await jobIn('completed', queue, next);
     expect(starts).toEqual([1, 2]);
     expect(await queue.getJob(id)).toMatchObject({ state: 'retryable', attempt: 1, runLease: 1 });
+    expect(apps.logs.filter((line) => line.includes('taken away'))).toEqual([]);
   });
 
   it('does not hold up a shutdown after it was ended, whatever its handler does', async () => {

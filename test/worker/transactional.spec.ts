@@ -1,3 +1,4 @@
+import type { Type } from '@nestjs/common';
 import {
   BootError,
   defineJob,
@@ -30,12 +31,13 @@ import { useTestDatabase } from '../support/test-database.js';
 
 const Work = defineJob<number, 'work'>('work', { retry: { baseMs: 60_000 }, unique: { args: true } });
 const Quick = defineJob<number, 'quick'>('quick', { retry: { baseMs: 0 } });
+const Timed = defineJob<number, 'timed'>('timed', { timeout: 50, retry: { baseMs: 60_000 } });
 const FollowUp = defineJob<number, 'follow-up'>('follow-up', { queue: 'later' });
 const QUEUES = { default: {}, later: {} };
 
 type Handle = (job: JobOf<typeof Work>, context: TransactionalJobContext) => unknown;
 
-function transactional(handle: Handle, definition: typeof Work | typeof Quick = Work) {
+function transactional(handle: Handle, definition: typeof Work | typeof Quick | typeof Timed = Work) {
   class Handler {
     readonly handle = handle;
   }
@@ -124,6 +126,27 @@ describe('an attempt that ends in a transaction of the application', () => {
     expect(rows).toEqual([{ states: 0, keys: 0 }]);
   }
 
+  /** A class that keeps what it is told of the ends of attempts. */
+  function listener(told: JobEvent[]): Type {
+    class Listener {
+      hear(event: JobEvent): void {
+        told.push(event);
+      }
+    }
+    const hear = Object.getOwnPropertyDescriptor(Listener.prototype, 'hear')!;
+    OnJobEvent(['completed', 'retried', 'failed'])(Listener.prototype, 'hear', hear as never);
+    return Listener;
+  }
+
+  async function fenced(): Promise<void> {
+    await until(
+      async () => apps.logs.some((line) => line.includes('its handler goes on after its time-out')),
+      {
+        what: 'the end of its time',
+      },
+    );
+  }
+
   /** A handler that says when it has written, and waits to go on. */
   function held(): { reached: Deferred<void>; go: Deferred<void>; pass(): Promise<void> } {
     const reached = deferred();
@@ -201,8 +224,9 @@ describe('an attempt that ends in a transaction of the application', () => {
     it('commits with an outcome that is returned, and rolls back before one that is thrown', async () => {
       const worker = await startWorker({
         handlers: [
-          transactional(async ({ args, runLease }, { manager }) => {
+          transactional(async ({ args, runLease }, { manager, setProgress }) => {
             await write(manager, args, runLease);
+            setProgress(args);
             if (args === 1) return snooze(60_000);
             if (args === 2) return fail('enough');
             throw args === 3 ? snooze(60_000) : fail('enough');
@@ -213,8 +237,23 @@ describe('an attempt that ends in a transaction of the application', () => {
       const states = ['scheduled', 'failed', 'scheduled', 'failed'] as const;
       for (const [index, state] of states.entries()) await jobIn(state, producer.queue, ids[index]!.id);
       expect(await effects()).toEqual([1, 2].map((n) => ({ n, lease: 1 })));
+      expect(await producer.queue.getJob(ids[0]!.id)).toMatchObject({ progress: { percent: 1 } });
       const { rows } = await database.query('SELECT FROM awa.job_unique_claims');
       expect(rows).toHaveLength(2);
+    });
+
+    it('may stand still for ten seconds at most between its end and COMMIT', async () => {
+      const limits: unknown[] = [];
+      const source = await dataSource();
+      source.subscribers.push({
+        beforeTransactionCommit: async ({ queryRunner }) => {
+          limits.push(await queryRunner.query('SHOW idle_in_transaction_session_timeout'));
+        },
+      });
+      const { queue } = await startWorker({ handlers: [transactional(() => undefined)] }, source);
+      const { id } = await queue.enqueue(Work, 1);
+      await jobIn('completed', producer.queue, id);
+      expect(limits).toEqual([[{ idle_in_transaction_session_timeout: '10s' }]]);
     });
 
     it('has no effect when the job was cancelled meanwhile', async () => {
@@ -332,19 +371,12 @@ describe('an attempt that ends in a transaction of the application', () => {
     });
 
     it('is told to listeners, in both ways, once', async () => {
-      const told: string[] = [];
-      class Listener {
-        hear({ jobId, type }: JobEvent): void {
-          told.push(`${type} ${jobId}`);
-        }
-      }
-      const hear = Object.getOwnPropertyDescriptor(Listener.prototype, 'hear')!;
-      OnJobEvent(['completed', 'retried', 'failed'])(Listener.prototype, 'hear', hear as never);
+      const told: JobEvent[] = [];
       const source = await dataSource();
       const worker = await startWorker(
         {
           handlers: [
-            Listener,
+            listener(told),
             transactional(() => undefined),
             handlerOf(Quick, async (_, { completeIn }) =>
               source.transaction((manager) => completeIn(manager)),
@@ -358,7 +390,33 @@ describe('an attempt that ends in a transaction of the application', () => {
       );
       await until(async () => told.length === 2, { what: 'both events' });
       for (const id of ids) await jobIn('completed', producer.queue, id);
-      expect(told.toSorted()).toEqual(ids.map((id) => `completed ${id}`).toSorted());
+      expect(told.map(({ type, jobId }) => `${type} ${jobId}`).toSorted()).toEqual(
+        ids.map((id) => `completed ${id}`).toSorted(),
+      );
+    });
+
+    it('is told to listeners when its commit comes after its time, and before what else was to end it', async () => {
+      const told: JobEvent[] = [];
+      const [committing, commit] = [deferred(), deferred()];
+      const source = await dataSource();
+      source.subscribers.push({
+        beforeTransactionCommit: async () => {
+          committing.resolve();
+          await commit.promise;
+        },
+      });
+      const { queue } = await startWorker(
+        { handlers: [listener(told), transactional(() => undefined, Timed)] },
+        source,
+      );
+      const { id } = await queue.enqueue(Timed, 1);
+      await committing.promise;
+      await fenced();
+      expect(told).toEqual([]);
+      commit.resolve();
+      await until(async () => told.length > 0, { what: 'the event' });
+      await jobIn('completed', producer.queue, id);
+      expect(told).toMatchObject([{ type: 'completed', jobId: id, error: undefined }]);
     });
 
     it('needs the DataSource of the application: without, the worker does not start', async () => {
@@ -445,6 +503,29 @@ describe('an attempt that ends in a transaction of the application', () => {
         what: 'the late error being logged',
       });
       expect(await jobIn('completed', producer.queue, id)).toMatchObject({ errors: [] });
+    });
+
+    it('is told to listeners when the handler goes on after the commit until its time is over', async () => {
+      const told: JobEvent[] = [];
+      const end = deferred();
+      const source = await dataSource();
+      const { queue } = await startWorker(
+        {
+          handlers: [
+            listener(told),
+            handlerOf(Timed, async (_, { completeIn }) => {
+              await source.transaction(async (manager) => completeIn(manager));
+              await end.promise;
+            }),
+          ],
+        },
+        source,
+      );
+      const { id } = await queue.enqueue(Timed, 1);
+      await until(async () => told.length > 0, { what: 'the event' });
+      end.resolve();
+      expect(told).toMatchObject([{ type: 'completed', jobId: id }]);
+      expect(told[0]?.durationMs).toBeGreaterThan(1_000);
     });
 
     it('rejects when somebody else has ended the attempt, so that the transaction rolls back', async () => {
