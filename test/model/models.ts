@@ -1,12 +1,14 @@
 import { readdir } from 'node:fs/promises';
 import type { Client, QueryResult, QueryResultRow } from 'pg';
 import type { Bounds } from './quint-model.js';
+import type { Weights } from './walks.js';
 
 /** Random walks on an instance that is too large for the explorer. */
 export interface WalkPlan {
   readonly bounds: Bounds;
   readonly walks: number;
   readonly steps: number;
+  readonly weights?: Weights;
 }
 
 /** A variant of the model with a defect, that has to be found. */
