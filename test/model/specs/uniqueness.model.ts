@@ -53,11 +53,7 @@ export const model: ModelRow = {
   name: 'uniqueness',
   about: 'who holds a unique key, through every transition of a job, with transactions that stay open',
   explore: {
-    short: [
-      SMALL,
-      { ...SMALL, CONNS: 1, HOLDS: 1, FAULTS: 1 },
-      { ...SMALL, CONNS: 1, JOBS: 1, HOLDS: 3 },
-    ],
+    short: [SMALL, { ...SMALL, CONNS: 1, HOLDS: 1, FAULTS: 1 }, { ...SMALL, CONNS: 1, JOBS: 1, HOLDS: 3 }],
     long: [
       SMALL,
       { ...SMALL, HOLDS: 1, OPS: 2 },
