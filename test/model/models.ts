@@ -53,6 +53,8 @@ export interface ReplayReport {
   readonly steps: number;
   /** How often each kind of step was replayed. */
   readonly kinds: Readonly<Record<string, number>>;
+  /** Which of the model's witnesses were reached. */
+  readonly reached?: readonly string[];
 }
 
 /** A database with our schema, for replays alone. */

@@ -60,14 +60,13 @@ export interface Walks {
 export function checkWalks(
   model: QuintModel,
   invariants: readonly string[],
-  plan: {
-    readonly walks: number;
-    readonly steps: number;
-    readonly seed?: number;
-    readonly weights?: Weights | undefined;
-  },
+  {
+    walks,
+    steps,
+    seed = 1,
+    weights,
+  }: { readonly walks: number; readonly steps: number; readonly seed?: number; readonly weights?: Weights },
 ): Walks {
-  const { walks, steps, seed = 1, weights } = plan;
   let taken = 0;
   for (let nth = 0; nth < walks; nth++) {
     const states = walk(model, seed + nth, steps, weights);

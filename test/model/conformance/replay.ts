@@ -25,6 +25,8 @@ export interface ReplayOptions {
    * it did. Without it the engine has to do what the model did.
    */
   readonly sameOperation?: (step: Step, other: Step) => boolean;
+  /** Hears of each state that both are in. */
+  readonly onState?: (state: State) => void;
 }
 
 /**
@@ -36,7 +38,7 @@ export interface ReplayOptions {
 export async function replay(
   model: QuintModel,
   engine: Engine,
-  { seed, steps, weights, project = (state) => state, sameOperation }: ReplayOptions,
+  { seed, steps, weights, project = (state) => state, sameOperation, onState }: ReplayOptions,
 ): Promise<Step[]> {
   const random = seeded(seed);
   const taken: Step[] = [];
@@ -75,6 +77,7 @@ export async function replay(
     if (agreeing === undefined) throw fail(differences(project(model.read(chosen)), seen));
     taken[taken.length - 1] = model.step(agreeing);
     state = agreeing;
+    onState?.(state);
   }
   return taken;
 }
