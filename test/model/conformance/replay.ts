@@ -10,6 +10,8 @@ export interface Engine {
   perform(step: Step): Promise<void>;
   /** What the database says now, in the model's terms: some or all of its variables. */
   observe(): Promise<Readonly<Record<string, Plain>>>;
+  /** Which of the steps that are possible now the engine has taken by itself already; undefined: none of them, the walk chooses. */
+  happened?(steps: () => readonly Step[]): Promise<Step | undefined>;
 }
 
 export interface ReplayOptions {
@@ -42,22 +44,29 @@ export async function replay(
   const taken: Step[] = [];
   let state = model.initial()[0]!;
   while (taken.length < steps) {
-    const chosen = randomSuccessor(model, state, random, weights);
-    if (chosen === undefined) break;
-    const step = model.step(chosen);
-    taken.push(step);
     const fail = (what: string): Error =>
       new Error(
         [`walk ${seed}`, ...taken.map((each, at) => `${at + 1}. ${describeStep(each)}`), what].join(
           '\n      ',
         ),
       );
+    const failBy = (error: unknown): Error =>
+      Object.assign(fail(error instanceof Error ? error.message : String(error)), { cause: error });
+    let chosen: State | undefined;
+    try {
+      chosen = (await alreadyTaken(model, engine, state)) ?? randomSuccessor(model, state, random, weights);
+    } catch (error) {
+      throw failBy(error);
+    }
+    if (chosen === undefined) break;
+    const step = model.step(chosen);
+    taken.push(step);
     let seen: Readonly<Record<string, Plain>>;
     try {
       await engine.perform(step);
       seen = await engine.observe();
     } catch (error) {
-      throw Object.assign(fail(error instanceof Error ? error.message : String(error)), { cause: error });
+      throw failBy(error);
     }
     const agreeing = [
       chosen,
@@ -71,6 +80,16 @@ export async function replay(
     onState?.(state);
   }
   return taken;
+}
+
+async function alreadyTaken(model: QuintModel, engine: Engine, state: State): Promise<State | undefined> {
+  let steps: Map<Step, State> | undefined;
+  const possible = (): readonly Step[] => {
+    steps = new Map(model.successors(state).map((each) => [model.step(each), each]));
+    return [...steps.keys()];
+  };
+  const taken = await engine.happened?.(possible);
+  return taken && steps?.get(taken);
 }
 
 type Facts = Readonly<Record<string, Plain>>;

@@ -16,6 +16,7 @@ import { newJob, registerTestInstance, registerTestQueue, SCHEMA } from '../../s
 import type { ReplayDatabase } from '../models.js';
 import { byJson, type Plain } from '../quint/plain.js';
 import type { Step } from '../quint-model.js';
+import { expectSame } from './expect-same.js';
 import type { Engine } from './replay.js';
 import { OBSERVE } from './windows-facts.js';
 
@@ -259,9 +260,4 @@ export class WindowsEngine implements Engine {
   #claimer(number: number): Client {
     return this.connections.claimers[number - 1]!;
   }
-}
-
-function expectSame(what: string, actual: unknown, expected: unknown): void {
-  const [left, right] = [JSON.stringify(actual) ?? 'nothing', JSON.stringify(expected) ?? 'nothing'];
-  if (left !== right) throw new Error(`${what}: the model has ${right}, the engine ${left}`);
 }
