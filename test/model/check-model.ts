@@ -1,5 +1,5 @@
 import { describeTrace, explore, SETTLED, type Counterexample } from './explorer.js';
-import { specFile, type BrokenTwin, type ModelRow } from './models.js';
+import { specFile, type BrokenTwin, type ModelRow, type ReplayDatabase } from './models.js';
 import { QuintModel, type Bounds } from './quint-model.js';
 import { checkWalks } from './walks.js';
 
@@ -17,6 +17,7 @@ export async function checkModel(
   row: ModelRow,
   short: boolean,
   totals: Totals,
+  openDatabase: (name: string) => Promise<ReplayDatabase>,
   print: (line: string) => void,
 ): Promise<void> {
   const load = (bounds: Bounds, defect = 'none'): Promise<QuintModel> =>
@@ -75,7 +76,8 @@ export async function checkModel(
   if (row.conformance !== undefined) {
     try {
       const replay = await row.conformance();
-      const [report, took] = await timed(() => replay({ short }));
+      const database = await openDatabase(row.name);
+      const [report, took] = await timed(() => replay(database, short));
       totals.replayed += report.walks;
       const kinds = Object.entries(report.kinds).map(([kind, times]) => `${times} ${kind}`);
       print(`  replayed ${report.walks} walks, ${report.steps} steps (${kinds.join(', ')}), in ${took}`);

@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises';
+import type { Client, QueryResult, QueryResultRow } from 'pg';
 import type { Bounds } from './quint-model.js';
 
 /** Random walks on an instance that is too large for the explorer. */
@@ -44,7 +45,20 @@ export interface ReplayReport {
   readonly kinds: Readonly<Record<string, number>>;
 }
 
-export type Conformance = (options: { readonly short: boolean }) => Promise<ReplayReport>;
+/** A database with our schema, for replays alone. */
+export interface ReplayDatabase {
+  /** A session of a role that was granted `runtime`. */
+  client(): Promise<Client>;
+  /** A session of the owner's. */
+  ownerClient(): Promise<Client>;
+  /** One statement of the owner's. */
+  query<Row extends QueryResultRow = QueryResultRow>(
+    sql: string,
+    params?: readonly unknown[],
+  ): Promise<QueryResult<Row>>;
+}
+
+export type Conformance = (database: ReplayDatabase, short: boolean) => Promise<ReplayReport>;
 
 /** Where the specification lies. Programs run from the project's directory. */
 export const specFile = (name: string): string => `test/model/specs/${name}.qnt`;
