@@ -40,6 +40,7 @@ export const model: ModelRow = {
   ],
   // As many as IDLE: a dead holder keeps the others away for 500 ms, and never for the whole time to live.
   settleSteps: 2,
+  conformance: async () => (await import('../conformance/claimers.js')).replayClaimers,
   twins: [
     { defect: 'marks_after_steal', refuted: 'oneLiveOwner', bounds: oneSlot },
     { defect: 'no_state_lock', refuted: 'oneLiveOwner', bounds: oneSlot },
