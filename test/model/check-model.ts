@@ -1,5 +1,5 @@
 import { describeTrace, explore, SETTLED, type Counterexample } from './explorer.js';
-import { specFile, type BrokenTwin, type ModelRow, type ReplayDatabase } from './models.js';
+import { instancesOf, specFile, type BrokenTwin, type ModelRow, type ReplayDatabase } from './models.js';
 import { QuintModel, type Bounds } from './quint-model.js';
 import { checkWalks } from './walks.js';
 
@@ -33,21 +33,23 @@ export async function checkModel(
   };
 
   print(`${row.name}: ${row.about}`);
-  const bounds = short ? row.explore.short : row.explore.long;
-  const model = await load(bounds);
-  const [exploration, exploringTook] = await timed(() => explore(model, row));
-  totals.states += exploration.states;
-  totals.transitions += exploration.transitions;
-  print(
-    `  explored ${exploration.states} states, ${exploration.transitions} transitions, depth ${exploration.depth}, in ${exploringTook}` +
-      ` (${describeBounds(bounds)}): ${row.invariants.length} invariants` +
-      (row.settleSteps === undefined ? '' : `, settled within ${row.settleSteps} steps from everywhere`),
-  );
-  if (exploration.counterexample !== undefined) {
-    fail(describeCounterexample(model, exploration.counterexample));
-  } else if (exploration.unreached.length > 0) {
-    fail(`no state with ${exploration.unreached.join(', ')}`);
+  let unreached = row.witnesses;
+  for (const bounds of instancesOf(short ? row.explore.short : row.explore.long)) {
+    const model = await load(bounds);
+    const [exploration, took] = await timed(() => explore(model, row));
+    totals.states += exploration.states;
+    totals.transitions += exploration.transitions;
+    print(
+      `  explored ${exploration.states} states, ${exploration.transitions} transitions, depth ${exploration.depth}, in ${took}` +
+        ` (${describeBounds(bounds)}): ${row.invariants.length} invariants` +
+        (row.settleSteps === undefined ? '' : `, settled within ${row.settleSteps} steps from everywhere`),
+    );
+    if (exploration.counterexample !== undefined) {
+      fail(describeCounterexample(model, exploration.counterexample));
+    }
+    unreached = unreached.filter((witness) => exploration.unreached.includes(witness));
   }
+  if (unreached.length > 0) fail(`no state with ${unreached.join(', ')}`);
 
   const plan = row.walks?.[short ? 'short' : 'long'];
   if (plan !== undefined) {
@@ -61,7 +63,7 @@ export async function checkModel(
   }
 
   for (const twin of row.twins) {
-    const broken = await load(twin.bounds ?? row.explore.short, twin.defect);
+    const broken = await load(twin.bounds ?? instancesOf(row.explore.short)[0]!, twin.defect);
     const [refuted, took] = await timed(() => refute(broken, row, twin));
     if (refuted === undefined) {
       fail(`the broken twin ${twin.defect} passes ${twin.refuted}`);

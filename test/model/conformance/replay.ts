@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { describeStep } from '../explorer.js';
 import type { Plain } from '../quint/plain.js';
-import type { QuintModel, State, Step } from '../quint-model.js';
-import { randomSuccessor, seeded } from '../walks.js';
+import type { QuintModel, Step } from '../quint-model.js';
+import { randomSuccessor, seeded, type Weights } from '../walks.js';
 
 /** The real engine, as a replay drives it. */
 export interface Engine {
@@ -15,6 +15,7 @@ export interface Engine {
 export interface ReplayOptions {
   readonly seed: number;
   readonly steps: number;
+  readonly weights?: Weights;
   /** The model's state in the terms in which the engine is observed. Without it, `observe` speaks of variables. */
   readonly project?: (state: Readonly<Record<string, Plain>>) => Readonly<Record<string, Plain>>;
   /**
@@ -33,13 +34,13 @@ export interface ReplayOptions {
 export async function replay(
   model: QuintModel,
   engine: Engine,
-  { seed, steps, project = (state) => state, sameOperation }: ReplayOptions,
+  { seed, steps, weights, project = (state) => state, sameOperation }: ReplayOptions,
 ): Promise<Step[]> {
   const random = seeded(seed);
   const taken: Step[] = [];
   let state = model.initial()[0]!;
   while (taken.length < steps) {
-    const chosen = randomSuccessor(model, state, random);
+    const chosen = randomSuccessor(model, state, random, weights);
     if (chosen === undefined) break;
     const step = model.step(chosen);
     taken.push(step);

@@ -96,13 +96,13 @@ export function projectWindows(state: Readonly<Record<string, Plain>>): Record<s
     (best, claim) => (best === undefined || claim.seq > best.seq ? claim : best),
     undefined,
   );
-  const open = m.claims.flatMap(({ jobs }) => jobs);
+  const open = new Set(m.claims.flatMap(({ jobs }) => jobs));
   const states = Object.entries(m.jobXid).flatMap(([job, xid]): [string, string][] => {
     if (!m.committed.includes(xid)) return [];
     const outcome = m.ended[job];
     // A completed job is known as long as its row is there.
     if (outcome === 'completed' && !rows.some((row) => row.job === Number(job))) return [];
-    return [[job, outcome ?? (open.includes(Number(job)) ? 'running' : 'available')]];
+    return [[job, outcome ?? (open.has(Number(job)) ? 'running' : 'available')]];
   });
   const facts: WindowsFacts = {
     states: Object.fromEntries(states),
@@ -120,5 +120,5 @@ export function projectWindows(state: Readonly<Record<string, Plain>>): Record<s
     claimSlot: m.claimSlot,
     sealedClaims: m.sealedClaims,
   };
-  return { ...facts } as unknown as Record<string, Plain>;
+  return { ...facts };
 }

@@ -27,4 +27,4 @@ test('the engine does what the model of windows does', async () => {
     'Pruned',
     'ReadyRotated',
   ]);
-});
+}, 120_000);

@@ -18,11 +18,25 @@ const BOUNDS = {
   COARSE: true,
 };
 
+const STEPS = 80;
+
+/** More of what makes work, less of what changes nothing. */
+const WEIGHTS = {
+  PruneWaited: 8,
+  Inserted: 3,
+  Committed: 2,
+  Claimed: 3,
+  ClaimCommitted: 3,
+  Contended: 0.3,
+  PruneRefused: 0.3,
+  ClaimAborted: 0.3,
+};
+
 /** Replays walks of `windows` against the functions that the runtime calls, on connections with transactions that stay open. */
 export async function replayWindows(
   database: ReplayDatabase,
   short: boolean,
-  walks = short ? 12 : 120,
+  walks = short ? 12 : 80,
 ): Promise<ReplayReport> {
   const model = await QuintModel.load(specFile('windows'), 'windows', BOUNDS);
   const connections: Connections = { producers: [], claimers: [] };
@@ -31,7 +45,9 @@ export async function replayWindows(
     await emptyTables(database);
     const engine = await WindowsEngine.open(database, BOUNDS, connections);
     try {
-      steps.push(...(await replay(model, engine, { seed, steps: 80, project: projectWindows })));
+      steps.push(
+        ...(await replay(model, engine, { seed, steps: STEPS, weights: WEIGHTS, project: projectWindows })),
+      );
     } finally {
       await engine.close();
     }

@@ -9,7 +9,11 @@ export const model: ModelRow = {
   about: 'enqueue, window claim, cancel, rotation and prune of one lane',
   explore: {
     short: small,
-    long: { ...common, TRANSACTIONS: 2, JOBS: 3 },
+    long: [
+      { ...small, JOBS: 3, CLAIMERS: 2 },
+      // More transactions, without rings.
+      { ...common, PRODUCERS: 3, TRANSACTIONS: 3, JOBS: 3, READY_SLOTS: 1, CLAIM_SLOTS: 1 },
+    ],
   },
   invariants: [
     'nothing_lost',
@@ -44,5 +48,6 @@ export const model: ModelRow = {
     { defect: 'prune_unlocked', refuted: 'pruned_held_nothing_live' },
     { defect: 'carry_forgotten', refuted: 'claimed_once' },
     { defect: 'open_forgotten', refuted: 'attempts_are_known' },
+    { defect: 'lock_survives', refuted: 'settled' },
   ],
 };
