@@ -1,26 +1,32 @@
 import type { ModelRow } from '../models.js';
 
-// Two processes and two slots: enough for takeovers, and for a holder that has to move down. TTL is longer than IDLE, which is all that counts.
-const two = {
+/** Two slots: enough for a holder that has to move down. TTL is longer than IDLE, which is all that counts. */
+const twoSlots = {
   INSTANCES: 2,
   EXTRA: 0,
   CAP: 2,
   IDLE: 2,
   TTL: 3,
   EPOCHS: 2,
-  DEATHS: 1,
+  DEATHS: 0,
   COOLS: false,
   FINE: true,
 };
 /** Where one slot is enough to see it. */
-const oneSlot = { ...two, CAP: 1 };
+const oneSlot = { ...twoSlots, CAP: 1, DEATHS: 1 };
 /** Four connections of three processes, with the times of the engine. */
-const many = { ...two, INSTANCES: 3, EXTRA: 1, CAP: 3, TTL: 12, EPOCHS: 1_000, COOLS: true };
+const many = { ...twoSlots, INSTANCES: 3, EXTRA: 1, CAP: 3, TTL: 12, EPOCHS: 1_000, DEATHS: 1, COOLS: true };
 
 export const model: ModelRow = {
   name: 'claimers',
   about: 'who may claim from a hot queue: slots taken, marked, stolen when idle, expired, moved down',
-  explore: { short: two, long: { ...two, COOLS: true } },
+  explore: {
+    short: [twoSlots, { ...oneSlot, EXTRA: 1 }],
+    long: [
+      { ...twoSlots, DEATHS: 1, COOLS: true },
+      { ...oneSlot, INSTANCES: 3, EXTRA: 1 },
+    ],
+  },
   walks: {
     short: { bounds: many, walks: 40, steps: 60 },
     long: { bounds: many, walks: 400, steps: 100 },

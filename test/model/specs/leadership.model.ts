@@ -13,6 +13,7 @@ export const model: ModelRow = {
   witnesses: ['sawTwoLeaders', 'sawTwoAtWork', 'sawSilentReplaced', 'sawStaleLeader'],
   // The lease, and the next try.
   settleSteps: LEASE + 1,
+  conformance: async () => (await import('../conformance/leadership.js')).replayLeadership,
   twins: [
     { defect: 'takes_over_by_silence', refuted: 'oneLockHolder' },
     { defect: 'lock_outlives_session', refuted: 'lockNeedsSession' },

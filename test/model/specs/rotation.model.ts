@@ -19,6 +19,7 @@ export const model: ModelRow = {
   ],
   witnesses: ['sawTwoWithOnePlan', 'sawStalePlan', 'sawSlotReused', 'sawNoFreeSlot'],
   settleSteps: 1,
+  conformance: async () => (await import('../conformance/rotation.js')).replayRotation,
   twins: [
     { defect: 'no_comparison', refuted: 'rotatedOnce' },
     { defect: 'forgets_at_once', refuted: 'rotatedOnce' },
