@@ -4,7 +4,7 @@ import { replayClaimers } from './claimers.js';
 
 const database = useTestDatabase();
 
-it('claimers of a hot queue do what the model says', { timeout: 60_000 }, async () => {
+it('claimers of a hot queue do what the model says', { timeout: 120_000 }, async () => {
   const { kinds } = await replayClaimers(database, true);
   // Each of these was done for real; the walks do not change from run to run.
   for (const kind of [

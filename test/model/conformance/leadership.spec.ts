@@ -4,7 +4,7 @@ import { replayLeadership } from './leadership.js';
 
 const database = useTestDatabase();
 
-it('the leader lock changes hands as the model says', { timeout: 60_000 }, async () => {
+it('the leader lock changes hands as the model says', { timeout: 120_000 }, async () => {
   const { kinds } = await replayLeadership(database, true);
   expect(Object.keys(kinds).sort()).toEqual([
     'Heard',

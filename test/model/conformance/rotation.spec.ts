@@ -4,7 +4,7 @@ import { replayRotation } from './rotation.js';
 
 const database = useTestDatabase();
 
-it('two leaders turn the ready ring as the model says', { timeout: 60_000 }, async () => {
+it('two leaders turn the ready ring as the model says', { timeout: 120_000 }, async () => {
   const { kinds } = await replayRotation(database, true);
   for (const kind of ['Committed', 'RolledBack', 'Waited', 'Pruned', 'nothing to seal', 'no free slot']) {
     expect(kinds, kind).toHaveProperty([kind]);

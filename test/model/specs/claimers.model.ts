@@ -21,10 +21,14 @@ export const model: ModelRow = {
   name: 'claimers',
   about: 'who may claim from a hot queue: slots taken, marked, stolen when idle, expired, moved down',
   explore: {
-    short: [twoSlots, { ...oneSlot, EXTRA: 1 }],
+    short: [
+      { ...twoSlots, IDLE: 1, TTL: 2 },
+      { ...oneSlot, EXTRA: 1 },
+    ],
     long: [
-      { ...twoSlots, DEATHS: 1, COOLS: true },
-      { ...oneSlot, INSTANCES: 3, EXTRA: 1 },
+      { ...twoSlots, DEATHS: 1 },
+      { ...oneSlot, INSTANCES: 3, COOLS: true },
+      { ...oneSlot, EXTRA: 1 },
     ],
   },
   walks: {
@@ -44,7 +48,7 @@ export const model: ModelRow = {
     'sawTwoOwners',
     'sawDeathOfHolder',
   ],
-  // As many as IDLE: a dead holder keeps the others away for 500 ms, and never for the whole time to live.
+  // As many as the greatest IDLE: a dead holder keeps the others away for 500 ms, and never for the whole time to live.
   settleSteps: 2,
   conformance: async () => (await import('../conformance/claimers.js')).replayClaimers,
   twins: [
@@ -52,11 +56,11 @@ export const model: ModelRow = {
     { defect: 'no_state_lock', refuted: 'oneLiveOwner', bounds: oneSlot },
     { defect: 'steals_fresh', refuted: 'freshNeverStolen', bounds: oneSlot },
     { defect: 'no_second_look', refuted: 'freshNeverStolen', bounds: oneSlot },
-    { defect: 'moves_down_by_force', refuted: 'freshNeverStolen' },
+    { defect: 'moves_down_by_force', refuted: 'freshNeverStolen', bounds: twoSlots },
     { defect: 'same_epoch_after_expiry', refuted: 'epochNeverShared', bounds: oneSlot },
-    { defect: 'shrink_deletes', refuted: 'epochNeverShared' },
-    { defect: 'slot_above_target', refuted: 'ownersWithinCap' },
-    { defect: 'keeps_old_slot', refuted: 'oneSlotEach' },
+    { defect: 'shrink_deletes', refuted: 'epochNeverShared', bounds: twoSlots },
+    { defect: 'slot_above_target', refuted: 'ownersWithinCap', bounds: twoSlots },
+    { defect: 'keeps_old_slot', refuted: 'oneSlotEach', bounds: twoSlots },
     { defect: 'never_idle', refuted: 'settled', bounds: oneSlot },
   ],
 };

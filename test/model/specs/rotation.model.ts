@@ -5,7 +5,13 @@ const small = { LEADERS: 2, SLOTS: 3, GENERATIONS: 3, COARSE: false };
 export const model: ModelRow = {
   name: 'rotation',
   about: 'rotation by compare-and-swap, with several leaders at once, some of them late',
-  explore: { short: small, long: { ...small, LEADERS: 3, GENERATIONS: 4 } },
+  explore: {
+    short: small,
+    long: [
+      { ...small, LEADERS: 3 },
+      { ...small, GENERATIONS: 5 },
+    ],
+  },
   walks: {
     short: { bounds: { ...small, LEADERS: 4, SLOTS: 4, GENERATIONS: 20 }, walks: 20, steps: 60 },
     long: { bounds: { ...small, LEADERS: 4, SLOTS: 8, GENERATIONS: 50 }, walks: 200, steps: 150 },
