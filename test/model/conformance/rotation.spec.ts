@@ -6,8 +6,16 @@ const database = useTestDatabase();
 
 it('two leaders turn the ready ring as the model says', { timeout: 120_000 }, async () => {
   const { kinds } = await replayRotation(database, true);
-  for (const kind of ['Committed', 'RolledBack', 'Waited', 'Pruned', 'nothing to seal', 'no free slot']) {
-    expect(kinds, kind).toHaveProperty([kind]);
-  }
-  expect(kinds, 'of those who come too late').toHaveProperty(['somebody else has rotated']);
+  // Each of these was done for real.
+  expect(Object.keys(kinds)).toEqual(
+    expect.arrayContaining([
+      'Committed',
+      'RolledBack',
+      'Waited',
+      'Pruned',
+      'nothing to seal',
+      'no free slot',
+      'somebody else has rotated',
+    ]),
+  );
 });
