@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import * as fc from 'fast-check';
+import { releaseUnknownClaims, rescueAttempts } from '../../../lib/storage/operations/instances.js';
+import { promoteDeferred } from '../../../lib/storage/operations/promote-deferred.js';
+import { purgeExpiredDeadLetters } from '../../../lib/storage/operations/purge-dead-letters.js';
+import { registerTestInstance, SCHEMA } from '../../support/storage-fixture.js';
+import { endAll, promote, purgeExpired, rescue } from '../reference/maintenance.js';
+import { pick, pickSome, step } from './step.js';
+
+export const promoteStep = fc.constantFrom(1, 2, 1000).map((limit) =>
+  step(
+    'promote',
+    { limit },
+    {
+      run: async (ref, { port }) => {
+        const { promoted } = await promoteDeferred(port, SCHEMA, limit);
+        assert.equal(promoted, promote(ref, limit));
+      },
+    },
+  ),
+);
+
+/** Hours go by: what the engine compares with its clock gets so much older. */
+export const timeStep = fc.constantFrom(1, 2).map((hours) =>
+  step(
+    'time',
+    { hours },
+    {
+      // What is not committed cannot be made older.
+      check: (ref) =>
+        ref.transactions.every((transaction) => transaction?.jobs.every((job) => job.hours === 0) ?? true),
+      run: async (ref, { database }) => {
+        for (const [table, column] of [
+          ['deferred_jobs', 'run_at'],
+          ['ready_entries', 'run_at'],
+          ['completion_batches', 'completed_at'],
+          ['dlq_entries', 'dlq_at'],
+        ])
+          await database.query(`UPDATE awa.${table} SET ${column} = ${column} - $1 * interval '1 hour'`, [
+            hours,
+          ]);
+        ref.hour += hours;
+      },
+    },
+  ),
+);
+
+export const silenceStep = fc.nat({ max: 2 }).map((number) =>
+  step(
+    'silence',
+    { number },
+    {
+      check: (ref) => pick(ref.instances, number)!.state === 'alive',
+      run: async (ref, { database }) => {
+        const instance = pick(ref.instances, number)!;
+        instance.state = 'silent';
+        // Stale after less than the server is up: nobody is judged by a time before its start.
+        await database.query(
+          `UPDATE awa.runtime_instances SET heartbeat_at = heartbeat_at - interval '1 hour', stale_after = '1 ms'
+         WHERE instance_id = $1`,
+          [instance.id],
+        );
+      },
+    },
+  ),
+);
+
+export const registerStep = fc.nat({ max: 2 }).map((number) =>
+  step(
+    'register',
+    { number },
+    {
+      check: (ref) => pick(ref.instances, number)!.state === 'gone',
+      run: async (ref, { port }) => {
+        const instance = pick(ref.instances, number)!;
+        instance.id = await registerTestInstance(port);
+        instance.state = 'alive';
+      },
+    },
+  ),
+);
+
+export const rescueStep = fc.constant(
+  step(
+    'rescue',
+    {},
+    {
+      check: (ref) =>
+        ref.instances.some(({ state }) => state === 'alive') &&
+        ref.instances.some(({ state }) => state === 'silent'),
+      run: async (ref, { port }) => {
+        const self = ref.instances.find(({ state }) => state === 'alive')!;
+        assert.equal(await rescueAttempts(port, SCHEMA, self.id, 86_400_000, 1000), rescue(ref));
+      },
+    },
+  ),
+);
+
+/** A process hands back what it holds without knowing: it knows some of its claims. */
+export const releaseStep = fc
+  .record({ number: fc.nat({ max: 2 }), known: fc.array(fc.nat(), { maxLength: 2 }) })
+  .map((args) =>
+    step('release unknown claims', args, {
+      check: (ref) => {
+        const instance = pick(ref.instances, args.number)!;
+        return (
+          instance.state !== 'gone' &&
+          ref.attempts.some((attempt) => attempt.open && attempt.instance === instance)
+        );
+      },
+      run: async (ref, { port }) => {
+        const instance = pick(ref.instances, args.number)!;
+        const own = ref.attempts.filter((attempt) => attempt.open && attempt.instance === instance);
+        const known = pickSome(own, args.known).map(({ claimed }) => claimed.claim);
+        const unknown = own.filter(
+          ({ claimed: { claim } }) =>
+            !known.some(({ laneId, claimSeq }) => laneId === claim.laneId && claimSeq === claim.claimSeq),
+        );
+        assert.equal(
+          await releaseUnknownClaims(port, SCHEMA, instance.id, known),
+          endAll(ref, unknown, 'released'),
+        );
+      },
+    }),
+  );
+
+export const expireStep = fc.constant(
+  step(
+    'expire dead letters',
+    {},
+    {
+      check: (ref) => ref.jobs.some(({ deadHour }) => deadHour !== undefined),
+      run: async (ref, { port }) => {
+        assert.equal(await purgeExpiredDeadLetters(port, SCHEMA, 1000), purgeExpired(ref));
+      },
+    },
+  ),
+);

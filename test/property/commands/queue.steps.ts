@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import * as fc from 'fast-check';
+import { settle } from '../reference/attempts.js';
+import { isPending, keyOf } from '../reference/enqueue.js';
+import type { RefJob } from '../reference/job.js';
+import { mustWait, moveFailed, purge, retry } from '../reference/dead-letters.js';
+import { HOUR_MS } from '../reference/queues.js';
+import type { Reference } from '../reference/reference.js';
+import { anyK, anyQueue, Probe } from './enqueue.steps.js';
+import { pick, step } from './step.js';
+
+/** @returns what the engine has to answer. */
+function cancel(ref: Reference, job: RefJob) {
+  const { id: jobId, state } = job;
+  const answer = (result: string, wasRunning = false) => ({ jobId, result, wasRunning });
+  switch (state) {
+    case undefined:
+      return answer('not_found');
+    case 'completed':
+    case 'failed':
+    case 'cancelled':
+      return answer('finished');
+    case 'running': {
+      const [tick, xid] = [ref.nextTick(), ref.nextXid()];
+      settle(ref, ref.attemptOf(job)!, 'cancelled', { tick, xid, hasError: true });
+      return answer('cancelled', true);
+    }
+    default:
+      ref.lane(job).remove(job);
+      job.errors += 1;
+      ref.finish(job, 'cancelled');
+      return answer('cancelled');
+  }
+}
+
+export const cancelStep = fc.nat().map((number) =>
+  step(
+    'cancel',
+    { number },
+    {
+      check: (ref) => ref.jobs.length > 0,
+      run: async (ref, { queue }) => {
+        const job = pick(ref.jobs, number)!;
+        const answer = await queue.cancelJob(job.id);
+        assert.deepEqual(answer, cancel(ref, job));
+      },
+    },
+  ),
+);
+
+export const cancelKeyStep = anyK.map((k) =>
+  step(
+    'cancel by key',
+    { k },
+    {
+      run: async (ref, { queue }) => {
+        const answer = await queue.cancelUniqueJob(Probe, { k, n: 0 }, { unique: { args: ['k'] } });
+        const holder = isPending(ref, keyOf(k)) ? undefined : ref.keys.holder(keyOf(k));
+        assert.deepEqual(answer, holder === undefined ? null : cancel(ref, holder));
+      },
+    },
+  ),
+);
+
+export const pauseStep = fc
+  .record({ name: anyQueue, pauses: fc.constantFrom(false, false, true) })
+  .map(({ name, pauses }) =>
+    step(
+      pauses ? 'pause' : 'resume',
+      { name },
+      {
+        // Where it changes something, and now and then where it does not.
+        run: async (ref, { queues }) => {
+          const { pausedAt } = await (pauses ? queues.pause(name) : queues.resume(name));
+          assert.equal(pausedAt !== undefined, pauses);
+          if (pauses) ref.paused.add(name);
+          else ref.paused.delete(name);
+        },
+      },
+    ),
+  );
+
+const waitingIn = (ref: Reference, name: string) =>
+  ref.in('available', 'scheduled', 'retryable').filter(({ queue }) => queue === name);
+
+export const drainStep = anyQueue.map((name) =>
+  step(
+    'drain',
+    { name },
+    {
+      check: (ref) => waitingIn(ref, name).length > 0,
+      run: async (ref, { queues }) => {
+        const waiting = waitingIn(ref, name);
+        assert.deepEqual(await queues.drain(name), { cancelled: waiting.length });
+        for (const job of waiting) {
+          // It was claimed for it, which costs it no attempt.
+          if (job.state === 'available') {
+            job.runLease += 1;
+            ref.lane(job).remove(job);
+            ref.rings.count('claim', ref.rings.current('claim'), 1);
+          }
+          job.errors += 1;
+          ref.finish(job, 'cancelled');
+        }
+      },
+    },
+  ),
+);
+
+/** One in four times any job, which is mostly none. */
+const dead = (ref: Reference, number: number): RefJob | undefined =>
+  pick(number % 4 === 0 ? ref.jobs : ref.jobs.filter(({ deadHour }) => deadHour !== undefined), number);
+
+export const retryStep = fc
+  .record({
+    number: fc.nat(),
+    queue: fc.option(anyQueue, { nil: undefined }),
+    hours: fc.constantFrom(0, 0, 1),
+  })
+  .map(({ number, queue, hours }) =>
+    step(
+      'retry dead letter',
+      { number, queue, hours },
+      {
+        check: (ref) => {
+          const job = dead(ref, number);
+          return job !== undefined && !mustWait(ref, job);
+        },
+        run: async (ref, { deadLetters }) => {
+          const job = dead(ref, number)!;
+          const isBack = await deadLetters.retry(job.id, {
+            ...(queue === undefined ? {} : { queue }),
+            ...(hours > 0 ? { delay: hours * HOUR_MS } : {}),
+          });
+          assert.equal(isBack, retry(ref, job, queue, hours));
+        },
+      },
+    ),
+  );
+
+export const purgeStep = fc.nat().map((number) =>
+  step(
+    'purge dead letter',
+    { number },
+    {
+      check: (ref) => dead(ref, number) !== undefined,
+      run: async (ref, { deadLetters }) => {
+        const job = dead(ref, number)!;
+        assert.equal(await deadLetters.purge(job.id), purge(ref, job));
+      },
+    },
+  ),
+);
+
+export const moveFailedStep = fc.nat().map((number) =>
+  step(
+    'move failed',
+    { number },
+    {
+      check: (ref) => ref.in('failed').length > 0,
+      run: async (ref, { deadLetters }) => {
+        const job = pick(ref.in('failed'), number)!;
+        const { done } = await deadLetters.moveFailed({ ids: [job.id] });
+        assert.equal(done === 1, moveFailed(ref, job));
+      },
+    },
+  ),
+);

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import * as fc from 'fast-check';
+import { listRingSegments, pruneRing, rotateRing } from '../../../lib/storage/operations/rings.js';
+import { until } from '../../support/signals.js';
+import { SCHEMA } from '../../support/storage-fixture.js';
+import {
+  commit,
+  enqueue,
+  type EnqueueSpec,
+  type ExpectedEnqueue,
+  place,
+  rollBack,
+} from '../reference/enqueue.js';
+import { isNeeded, prune } from '../reference/maintenance.js';
+import { HOUR_MS } from '../reference/queues.js';
+import type { Reference } from '../reference/reference.js';
+import type { RefTransaction } from '../reference/transaction.js';
+import type { World } from '../world.js';
+import { Probe } from './enqueue.steps.js';
+import { pick, step } from './step.js';
+
+const anyRing = fc.constantFrom('ready', 'claim', 'done');
+
+async function segmentsOf({ port }: World, ring: 'ready' | 'claim' | 'done') {
+  return (await listRingSegments(port, SCHEMA)).filter((segment) => segment.ring === ring);
+}
+
+export const rotateStep = anyRing.map((ring) =>
+  step(
+    'rotate',
+    { ring },
+    {
+      run: async (ref, world) => {
+        const segments = await segmentsOf(world, ring);
+        assert.deepEqual(
+          segments.map(({ generation }) => Number(generation)),
+          [...ref.rings.sealed(ring), ref.rings.current(ring)],
+        );
+        const blocker = await rotateRing(world.port, SCHEMA, segments.at(-1)!);
+        // A claim of nothing but cancelled jobs is a claim to the ring, and none to the reference.
+        if (ring === 'claim' && blocker !== 'nothing to seal')
+          ref.rings.count(ring, ref.rings.current(ring), 1);
+        assert.equal(blocker, ref.rings.rotate(ring));
+      },
+    },
+  ),
+);
+
+export const pruneStep = fc
+  .record({ ring: anyRing, number: fc.nat({ max: 6 }), keepHours: fc.constantFrom(0, 0, 1) })
+  .map(({ ring, number, keepHours }) =>
+    step(
+      'prune',
+      { ring, number, keepHours },
+      {
+        check: (ref) => ref.rings.sealed(ring).length > 0,
+        run: async (ref, world) => {
+          const generation = pick(ref.rings.sealed(ring), number)!;
+          const segment = (await segmentsOf(world, ring)).find(
+            (each) => Number(each.generation) === generation,
+          )!;
+          const blocker = await pruneRing(world.port, SCHEMA, segment, keepHours * HOUR_MS);
+          const isOpen = ref.transactions.some((transaction) => transaction !== undefined);
+          if (isNeeded(ref, ring, generation, keepHours)) assert.notEqual(blocker, undefined, 'it is needed');
+          else if (blocker !== undefined) assert.ok(isOpen, `nothing needs it, but: ${blocker}`);
+          if (blocker === undefined) prune(ref, ring, generation);
+        },
+      },
+    ),
+  );
+
+/** Whether nothing in the segment that is written now is needed, nobody else is writing to it, and it can be sealed. */
+const isOverYet = (ref: Reference) =>
+  ref.rings.blocker('ready') === undefined &&
+  !isNeeded(ref, 'ready', ref.rings.current('ready'), 0) &&
+  ref.transactions.includes(undefined) &&
+  ref.transactions.every((transaction) => transaction === undefined || isUnused(transaction));
+
+/** One that has no lock on a table of the rings. */
+const isUnused = ({ jobs, savepoint }: RefTransaction) => jobs.length === 0 && savepoint === undefined;
+
+/** A prune whose first proof holds, and whose second, under the lock, has to see what was committed in between. */
+export const overtakenPruneStep = fc.boolean().map((commits) =>
+  step(
+    'prune, overtaken',
+    { commits },
+    {
+      check: isOverYet,
+      run: async (ref, world) => {
+        const generation = ref.rings.current('ready');
+        const client = world.clients[ref.transactions.indexOf(undefined)]!;
+        const transaction: RefTransaction = { xid: undefined, jobs: [], savepoint: undefined };
+        await client.query('BEGIN');
+        const [{ job }] = enqueue(ref, LATE) as [ExpectedEnqueue];
+        job.id = (
+          await world.queue.enqueue(Probe, job.args, { queue: LATE.queue, maxAttempts: 1, client })
+        ).id;
+        place(ref, [job], 0, transaction);
+
+        const segment = (await segmentsOf(world, 'ready')).at(-1)!;
+        assert.equal(await rotateRing(world.port, SCHEMA, segment), ref.rings.rotate('ready'));
+        const pruning = world.pruner.query<{ blocker: string | null }>(
+          "SELECT awa.prune_ring('ready', $1, p_patience => '1 minute') AS blocker",
+          [generation],
+        );
+        await until(() => isWaiting(world), { what: 'the pruner waiting for its lock' });
+        await client.query(commits ? 'COMMIT' : 'ROLLBACK');
+        if (commits) commit(ref, transaction);
+        else rollBack(ref, transaction);
+        const { rows } = await pruning;
+        assert.equal(rows[0]!.blocker !== null, commits, `blocker: ${rows[0]!.blocker}`);
+        if (!commits) prune(ref, 'ready', generation);
+      },
+    },
+  ),
+);
+
+const LATE: EnqueueSpec = {
+  queue: 'plain',
+  priority: 2,
+  ks: [0],
+  unique: false,
+  after: [],
+  delayHours: 0,
+  maxAttempts: 1,
+  orderingKey: undefined,
+};
+
+async function isWaiting({ database }: World): Promise<boolean> {
+  const { rowCount } = await database.query(
+    `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%prune_ring%'`,
+  );
+  return rowCount === 1;
+}
