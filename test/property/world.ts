@@ -17,6 +17,8 @@ export interface World {
   readonly queues: QueueAdminService;
   readonly deadLetters: DeadLetterService;
   readonly port: SqlPort;
+  /** For two at once. */
+  readonly racers: readonly SqlPort[];
   /** Reads what is there after each command. */
   readonly reader: SqlPort;
   /** A session for each transaction that may be open at a time. */
@@ -46,6 +48,7 @@ export async function openWorld(database: TestDatabase, apps: TestApps): Promise
     queues: app.get(QueueAdminService),
     deadLetters: app.get(DeadLetterService),
     port: await openPort(database),
+    racers: [await openPort(database), await openPort(database)],
     reader: await openPort(database),
     clients: await Promise.all([1, 2, 3].map(() => database.client())),
     pruner: await database.client(),

@@ -1,133 +1,188 @@
 import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
-import { claimJobs } from '../../../lib/storage/operations/claim-jobs.js';
+import {
+  type Claim,
+  type ClaimedJob,
+  claimJobs,
+  type ClaimLimit,
+} from '../../../lib/storage/operations/claim-jobs.js';
 import type { AttemptOutcome } from '../../../lib/storage/operations/close-attempts.js';
 import {
+  type Closing,
   completeFreeAttempts,
   settleFreeAttempts,
 } from '../../../lib/storage/operations/close-free-attempts.js';
 import { saveAttemptStates } from '../../../lib/storage/operations/save-attempt-states.js';
 import { SCHEMA } from '../../support/storage-fixture.js';
-import { claimed, settle } from '../reference/attempts.js';
+import { claimed, type Outcome, settle } from '../reference/attempts.js';
+import { laneOf } from '../reference/job.js';
 import { HOUR_MS, QUEUES } from '../reference/queues.js';
+import type { RefAttempt, Reference } from '../reference/reference.js';
+import type { CallPlan } from './call.js';
 import { anyQueue } from './enqueue.steps.js';
 import { pick, pickSome, step } from './step.js';
 
-const limits = fc.oneof(
+const limitOf = (queue: fc.Arbitrary<string>) => fc.record({ queue, limit: fc.integer({ min: 1, max: 4 }) });
+
+export const anyLimits: fc.Arbitrary<readonly ClaimLimit[]> = fc.oneof(
   fc.constant(QUEUES.map(({ name: queue }) => ({ queue, limit: 100 }))),
-  fc.uniqueArray(fc.record({ queue: anyQueue, limit: fc.integer({ min: 1, max: 4 }) }), {
-    minLength: 1,
-    selector: ({ queue }) => queue,
-  }),
+  fc.uniqueArray(limitOf(anyQueue), { minLength: 1, selector: ({ queue }) => queue }),
 );
 
-export const claimStep = fc.record({ instance: fc.nat({ max: 2 }), limits }).map((args) =>
-  step('claim', args, {
-    run: async (ref, { port }) => {
-      const instance = pick(ref.instances, args.instance)!;
-      const claim = claimJobs(port, SCHEMA, instance.id, args.limits);
-      if (instance.state === 'gone') {
-        await assert.rejects(claim, { code: 'AW004' });
-        return;
-      }
-      const { jobs, ...about } = await claim;
-      assert.deepEqual(about, { more: [], contended: [], refused: [] });
-      claimed(ref, instance, args.limits, jobs);
-      for (const { job, claimed: got } of jobs.length === 0 ? [] : ref.attempts.slice(-jobs.length)) {
-        const { attempt, runLease, maxAttempts, argsJson, priority, queue } = got;
-        assert.deepEqual(
-          { attempt, runLease, maxAttempts, args: JSON.parse(argsJson) as unknown, priority, queue },
-          {
-            attempt: job.attempt,
-            runLease: job.runLease,
-            maxAttempts: job.maxAttempts,
-            args: job.args,
-            priority: job.priority,
-            queue: job.queue,
-          },
-        );
-        assert.equal(got.uniqueKey === undefined, job.key === undefined);
-      }
+export const oneLimit: fc.Arbitrary<readonly ClaimLimit[]> = fc.tuple(limitOf(anyQueue));
+
+export const claimCall = (limits: fc.Arbitrary<readonly ClaimLimit[]>): fc.Arbitrary<CallPlan> =>
+  fc.record({ instance: fc.nat({ max: 2 }), limits }).map((args) => ({
+    name: 'claim',
+    args,
+    plan: (ref) => {
+      const { id } = pick(ref.instances, args.instance)!;
+      return {
+        isClaim: true,
+        send: async (_, port) => {
+          const answer = await claimJobs(port, SCHEMA, id, args.limits).catch(
+            (error: unknown) => error as Error,
+          );
+          return (now, isRaced) => judgeClaim(now, id, args.limits, answer, isRaced);
+        },
+      };
     },
-  }),
-);
+  }));
 
-const anyOutcome = fc.record({
-  number: fc.nat(),
-  outcome: fc.constantFrom<AttemptOutcome | 'completed'>(
-    'completed',
-    'completed',
-    'error',
-    'error',
-    'failed',
-    'snoozed',
-    'released',
-    'cancelled',
-    'invalid',
-    'timed_out',
-  ),
-  hours: fc.constantFrom(0, 1, 2),
-});
+function judgeClaim(
+  ref: Reference,
+  instanceId: string,
+  limits: readonly ClaimLimit[],
+  answer: Claim | Error,
+  isRaced: boolean,
+): void {
+  const instance = ref.instanceNamed(instanceId);
+  if (answer instanceof Error) {
+    if (instance.state !== 'gone') throw answer;
+    assert.equal((answer as { code?: unknown }).code, 'AW004');
+    return;
+  }
+  assert.notEqual(instance.state, 'gone');
+  const { jobs, contended, ...about } = answer;
+  assert.deepEqual(about, { more: [], refused: [] });
+  if (!isRaced) assert.deepEqual(contended, []);
+  claimed(ref, instance, limits, jobs, isRaced);
+  for (const got of jobs) {
+    const { job } = ref.attemptNamed(got);
+    const { attempt, maxAttempts, argsJson, priority, queue } = got;
+    assert.deepEqual(
+      { attempt, maxAttempts, args: JSON.parse(argsJson) as unknown, priority, queue },
+      {
+        attempt: job.attempt,
+        maxAttempts: job.maxAttempts,
+        args: job.args,
+        priority: job.priority,
+        queue: job.queue,
+      },
+    );
+    assert.equal(got.uniqueKey === undefined, job.key === undefined);
+  }
+}
+
+/** What is handed in, and compared: the attempt, and how it ended. */
+interface Ending {
+  readonly job: ClaimedJob;
+  readonly outcome: Outcome;
+  readonly hours: number;
+}
+
+const errorOf = (outcome: Outcome) => (outcome === 'error' || outcome === 'failed' ? 'why' : undefined);
+
+function judgeEndings(
+  ref: Reference,
+  endings: readonly Ending[],
+  answers: readonly Closing[],
+  isRaced: boolean,
+): void {
+  const [tick, xid] = [ref.nextTick(), ref.nextXid()];
+  const expected = endings.map(({ job, outcome, hours }, index) => {
+    // Somebody else was at the claim: the worker tries again.
+    if (isRaced && answers[index] === 'busy') return 'busy';
+    const hasError = errorOf(outcome) !== undefined;
+    return settle(ref, ref.attemptNamed(job), outcome, { hours, tick, xid, hasError });
+  });
+  assert.deepEqual(answers, expected);
+}
 
 /** Some of the open attempts, or of all there ever were: then most answers are stale. */
-export const answerStep = fc
-  .record({
-    answers: fc.array(anyOutcome, { minLength: 1, maxLength: 5 }),
-    late: fc.constantFrom(false, false, true),
-  })
-  .map(({ answers, late }) =>
-    step(
-      'answer',
-      { answers, late },
-      {
-        check: (ref) => ref.attempts.some(({ open }) => open || late),
-        run: async (ref, { port }) => {
-          const attempts = ref.attempts.filter(({ open }) => open || late);
-          const given = pickSome(
-            attempts,
-            answers.map(({ number }) => number),
-          ).map((attempt, index) => ({
-            attempt,
-            ...answers[index]!,
-          }));
-          const done = given.filter(({ outcome }) => outcome === 'completed');
-          const others = given.filter(({ outcome }) => outcome !== 'completed');
-          const wereOpen = new Set(given.map(({ attempt }) => attempt).filter(({ open }) => open));
-          const expect = (some: typeof given) => {
-            const [tick, xid] = [ref.nextTick(), ref.nextXid()];
-            return some.map(({ attempt, outcome, hours }) =>
-              settle(ref, attempt, outcome, {
-                hours,
-                tick,
-                xid,
-                hasError: outcome === 'error' || outcome === 'failed',
-              }),
-            );
-          };
-          const completions = await completeFreeAttempts(
-            port,
-            SCHEMA,
-            done.map(({ attempt }) => attempt.claimed),
-            // The truth: a worker knows which of its attempts have saved something.
-            (job) => ref.attempts.some((attempt) => attempt.claimed === job && attempt.revision > 0),
-          );
-          assert.deepEqual(completions, expect(done));
-          const settlements = await settleFreeAttempts(
-            port,
-            SCHEMA,
-            others.map(({ attempt, outcome, hours }) => ({
-              job: attempt.claimed,
-              outcome: outcome as AttemptOutcome,
-              error: outcome === 'error' || outcome === 'failed' ? 'why' : undefined,
-              delayMs: hours * HOUR_MS,
-            })),
-          );
-          assert.deepEqual(settlements, expect(others));
-          assert.ok([...wereOpen].every(({ open }) => !open));
-        },
-      },
-    ),
+const someAttempts = fc.record({
+  numbers: fc.array(fc.nat(), { minLength: 1, maxLength: 5 }),
+  late: fc.constantFrom(false, false, true),
+});
+
+function attemptsFor(ref: Reference, { numbers, late }: { numbers: number[]; late: boolean }): RefAttempt[] {
+  return pickSome(
+    ref.attempts.filter(({ open }) => open || late),
+    numbers,
   );
+}
+
+export const completeCall: fc.Arbitrary<CallPlan> = someAttempts.map((args) => ({
+  name: 'complete',
+  args,
+  plan: (ref) => {
+    const attempts = attemptsFor(ref, args);
+    if (attempts.length === 0) return undefined;
+    // The truth: a worker knows which of its attempts have saved something.
+    const savers = new Set(attempts.filter(({ revision }) => revision > 0).map((attempt) => attempt.claimed));
+    const jobs = attempts.map((attempt) => attempt.claimed);
+    const endings = jobs.map((job): Ending => ({ job, outcome: 'completed', hours: 0 }));
+    return {
+      send: async (_, port) => {
+        const answers = await completeFreeAttempts(port, SCHEMA, jobs, (job) => savers.has(job));
+        return (now, isRaced) => judgeEndings(now, endings, answers, isRaced);
+      },
+    };
+  },
+}));
+
+const OUTCOMES = [
+  'error',
+  'error',
+  'failed',
+  'snoozed',
+  'released',
+  'cancelled',
+  'invalid',
+  'timed_out',
+] as const;
+
+export const settleCall: fc.Arbitrary<CallPlan> = fc
+  .record({
+    attempts: someAttempts,
+    outcomes: fc.array(fc.constantFrom<AttemptOutcome>(...OUTCOMES), { minLength: 5, maxLength: 5 }),
+    hours: fc.constantFrom(0, 1, 2),
+  })
+  .map(({ attempts: which, outcomes, hours }) => ({
+    name: 'settle',
+    args: { ...which, outcomes: outcomes.slice(0, which.numbers.length), hours },
+    plan: (ref) => {
+      const attempts = attemptsFor(ref, which);
+      if (attempts.length === 0) return undefined;
+      const settlements = attempts.map(({ claimed: job }, index) => {
+        const outcome = outcomes[index]!;
+        return { job, outcome, hours, error: errorOf(outcome), delayMs: hours * HOUR_MS };
+      });
+      return {
+        fills: [
+          ...new Set(
+            attempts
+              .filter(({ open }, index) => open && outcomes[index] === 'released')
+              .map(({ job }) => laneOf(job)),
+          ),
+        ],
+        send: async (_, port) => {
+          const answers = await settleFreeAttempts(port, SCHEMA, settlements);
+          return (now, isRaced) => judgeEndings(now, settlements, answers, isRaced);
+        },
+      };
+    },
+  }));
 
 /** A checkpoint of an attempt that may be over. */
 export const saveStep = fc.record({ number: fc.nat(), value: fc.nat({ max: 99 }) }).map(({ number, value }) =>

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
-import { defineJob, type EnqueueOptions, UNIQUE_STATES } from 'nestjs-awa';
+import { defineJob, type EnqueuedJob, type EnqueueOptions, UNIQUE_STATES } from 'nestjs-awa';
 import type { Client } from 'pg';
 import { shardOf } from '../reference/shard.js';
-import { enqueue, type EnqueueSpec, isPending, keyOf, place } from '../reference/enqueue.js';
-import { compareIds } from '../reference/job.js';
+import { enqueue, type EnqueueSpec, pendingIn, keyOf, place } from '../reference/enqueue.js';
+import { compareIds, laneOf } from '../reference/job.js';
 import { HOUR_MS, QUEUES, queueNamed } from '../reference/queues.js';
+import type { Reference } from '../reference/reference.js';
 import type { World } from '../world.js';
-import { type Step, step } from './step.js';
+import type { CallPlan } from './call.js';
 import { openTransaction } from './transaction.steps.js';
 
 export const Probe = defineJob<{ k: number; n: number }>('probe');
@@ -36,52 +37,78 @@ export const uniqueOf = ({ after }: Pick<EnqueueSpec, 'after'>) => ({
 });
 
 /** By itself, or in a transaction when one is open. */
-export const enqueueStep: fc.Arbitrary<Step> = fc
-  .record({ spec: anySpec, within: fc.option(fc.nat(), { nil: undefined }) })
-  .map(({ spec, within }) =>
-    step(
-      'enqueue',
-      { ...spec, within },
-      {
-        check: (ref) => {
-          const own = openTransaction(ref, within)?.transaction;
-          return !(spec.unique && spec.ks.some((k) => isPending(ref, keyOf(k), own)));
-        },
-        run: async (ref, world) => {
-          const open = openTransaction(ref, within);
-          const client = open === undefined ? undefined : world.clients[open.slot]!;
-          const expected = enqueue(ref, spec);
-          const own = expected.filter(({ deduplicated }) => !deduplicated).map(({ job }) => job);
-          const options: EnqueueOptions = {
-            queue: spec.queue,
-            priority: spec.priority,
-            maxAttempts: spec.maxAttempts,
-            ...(spec.delayHours > 0 ? { delay: spec.delayHours * HOUR_MS } : {}),
-            ...(spec.orderingKey === undefined ? {} : { orderingKey: spec.orderingKey }),
-            ...(client === undefined ? {} : { client }),
-            unique: spec.unique ? uniqueOf(spec) : false,
-          };
-          const first = ref.jobs.length;
-          const answers = await world.queue.enqueueMany(
-            Probe,
-            spec.ks.map((k, index) => ({ k, n: first + index })),
-            options,
-          );
-          for (const [index, { job, deduplicated }] of expected.entries()) {
-            if (!deduplicated && job.id === '') job.id = answers[index]!.id;
-            assert.deepEqual(answers[index], { id: job.id, deduplicated });
-          }
-          const ids = own.map(({ id }) => id);
-          assert.deepEqual(ids, [...ids].sort(compareIds), 'ids grow');
-          const shard = await shardOfNew(world, client, spec, ids);
-          for (const job of own) job.shard = shard;
-          place(ref, own, spec.delayHours, open?.transaction);
-          // One that had only duplicates has no id yet: when it gets one is part of the order.
-          if (client !== undefined) await client.query('SELECT pg_current_xact_id()');
-        },
+const callFor = (spec: EnqueueSpec, within: number | undefined): CallPlan => ({
+  name: 'enqueue',
+  args: { ...spec, within },
+  plan: (ref) => {
+    const open = openTransaction(ref, within);
+    const pending = new Set(
+      spec.unique ? spec.ks.map((k) => pendingIn(ref, keyOf(k), open?.transaction)) : [],
+    );
+    pending.delete(undefined);
+    if (pending.size > 1) return undefined;
+    const first = ref.jobs.length;
+    const queued = { queue: spec.queue, priority: spec.priority };
+    const shards = [...Array(queueNamed(spec.queue).shards).keys()];
+    return {
+      waitsFor: [...pending][0],
+      // Of a wide queue it is one of these, and known afterwards.
+      fills:
+        open !== undefined || spec.delayHours > 0 ? [] : [laneOf({ ...queued, shard: shards.length - 1 })],
+      send: async (world) => {
+        const client = open === undefined ? undefined : world.clients[open.slot]!;
+        const answers = await world.queue.enqueueMany(
+          Probe,
+          spec.ks.map((k, index) => ({ k, n: first + index })),
+          optionsOf(spec, client),
+        );
+        const ids = answers.filter(({ deduplicated }) => !deduplicated).map(({ id }) => id);
+        assert.deepEqual(ids, [...ids].sort(compareIds), 'ids grow');
+        const shard = await shardOfNew(world, client, spec, ids);
+        // One that had only duplicates has no id yet: when it gets one is part of the order.
+        if (client !== undefined) await client.query('SELECT pg_current_xact_id()');
+        return (now) => judgeEnqueue(now, spec, answers, first, shard, open?.slot);
       },
-    ),
-  );
+    };
+  },
+});
+
+function judgeEnqueue(
+  ref: Reference,
+  spec: EnqueueSpec,
+  answers: readonly EnqueuedJob[],
+  first: number,
+  shard: number,
+  slot: number | undefined,
+): void {
+  const expected = enqueue(ref, spec, first);
+  for (const [index, { job, deduplicated }] of expected.entries()) {
+    if (!deduplicated && job.id === '') job.id = answers[index]!.id;
+    assert.deepEqual(answers[index], { id: job.id, deduplicated });
+  }
+  const own = expected.filter(({ deduplicated }) => !deduplicated).map(({ job }) => job);
+  for (const job of own) job.shard = shard;
+  place(ref, own, spec.delayHours, slot === undefined ? undefined : ref.transactions[slot]);
+}
+
+const optionsOf = (spec: EnqueueSpec, client: Client | undefined): EnqueueOptions => ({
+  queue: spec.queue,
+  priority: spec.priority,
+  maxAttempts: spec.maxAttempts,
+  ...(spec.delayHours > 0 ? { delay: spec.delayHours * HOUR_MS } : {}),
+  ...(spec.orderingKey === undefined ? {} : { orderingKey: spec.orderingKey }),
+  ...(client === undefined ? {} : { client }),
+  unique: spec.unique ? uniqueOf(spec) : false,
+});
+
+export const enqueueCall: fc.Arbitrary<CallPlan> = fc
+  .tuple(anySpec, fc.option(fc.nat(), { nil: undefined }))
+  .map(([spec, within]) => callFor(spec, within));
+
+/** One job, in a transaction of its own: with several, somebody else's commit may fall between two keys. */
+export const enqueueOneCall: fc.Arbitrary<CallPlan> = fc
+  .tuple(anySpec, anyK)
+  .map(([spec, k]) => callFor({ ...spec, ks: [k] }, undefined));
 
 /** Where the engine has put the jobs of one enqueue: by their ordering key, or all of them anywhere. */
 async function shardOfNew(

@@ -1,9 +1,10 @@
 import * as fc from 'fast-check';
-import { answerStep, claimStep, saveStep } from './attempt.steps.js';
-import { enqueueStep } from './enqueue.steps.js';
+import { anyLimits, claimCall, completeCall, oneLimit, saveStep, settleCall } from './attempt.steps.js';
+import { alone } from './call.js';
+import { enqueueCall, enqueueOneCall } from './enqueue.steps.js';
 import {
   expireStep,
-  promoteStep,
+  promoteCall,
   registerStep,
   releaseStep,
   rescueStep,
@@ -11,45 +12,66 @@ import {
   timeStep,
 } from './maintenance.steps.js';
 import {
-  cancelKeyStep,
-  cancelStep,
+  cancelCall,
+  cancelKeyCall,
   drainStep,
   moveFailedStep,
   pauseStep,
-  purgeStep,
-  retryStep,
+  purgeCall,
+  retryCall,
 } from './queue.steps.js';
-import { overtakenPruneStep, pruneStep, rotateStep } from './ring.steps.js';
+import { raceStep } from './race.steps.js';
+import { overtakenPruneStep, pruneCall, rotateCall } from './ring.steps.js';
 import type { Step } from './step.js';
-import { beginStep, endStep, rollBackToStep, savepointStep } from './transaction.steps.js';
+import { beginStep, endCall, rollBackToStep, savepointStep } from './transaction.steps.js';
+
+/** Each with what may happen beside it; claims and answers most often. */
+const raceStepOfAny = raceStep(
+  fc.oneof(
+    { weight: 4, arbitrary: claimCall(oneLimit) },
+    { weight: 3, arbitrary: completeCall },
+    { weight: 3, arbitrary: settleCall },
+    { weight: 3, arbitrary: enqueueOneCall },
+    { weight: 3, arbitrary: endCall },
+    { weight: 3, arbitrary: cancelCall },
+    { weight: 1, arbitrary: cancelKeyCall },
+    { weight: 1, arbitrary: retryCall },
+    { weight: 1, arbitrary: purgeCall },
+    { weight: 2, arbitrary: promoteCall },
+    { weight: 1, arbitrary: rotateCall },
+    { weight: 2, arbitrary: pruneCall },
+  ),
+);
 
 /** How often each comes up: such that work is done, and now and then all of it is upset. */
 const WEIGHTS: readonly (readonly [weight: number, step: fc.Arbitrary<Step>])[] = [
-  [12, enqueueStep],
+  [12, alone(enqueueCall)],
   [4, beginStep],
-  [5, endStep],
+  [5, alone(endCall)],
   [2, savepointStep],
   [2, rollBackToStep],
-  [9, claimStep],
-  [12, answerStep],
+  [9, alone(claimCall(anyLimits))],
+  [5, alone(completeCall)],
+  [7, alone(settleCall)],
   [3, saveStep],
-  [4, cancelStep],
-  [2, cancelKeyStep],
+  [4, alone(cancelCall)],
+  [2, alone(cancelKeyCall)],
   [3, pauseStep],
   [1, drainStep],
-  [3, retryStep],
-  [1, purgeStep],
+  [3, alone(retryCall)],
+  [1, alone(purgeCall)],
   [2, moveFailedStep],
-  [6, rotateStep],
-  [6, pruneStep],
+  [6, alone(rotateCall)],
+  [6, alone(pruneCall)],
   [3, overtakenPruneStep],
-  [5, promoteStep],
+  [5, alone(promoteCall)],
   [2, timeStep],
   [2, silenceStep],
   [3, registerStep],
   [2, rescueStep],
   [1, releaseStep],
   [1, expireStep],
+  [10, raceStepOfAny],
 ];
 
 /** Sequences of steps. Without bias, since short ones reach little. */

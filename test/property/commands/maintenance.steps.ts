@@ -5,20 +5,21 @@ import { promoteDeferred } from '../../../lib/storage/operations/promote-deferre
 import { purgeExpiredDeadLetters } from '../../../lib/storage/operations/purge-dead-letters.js';
 import { registerTestInstance, SCHEMA } from '../../support/storage-fixture.js';
 import { endAll, promote, purgeExpired, rescue } from '../reference/maintenance.js';
+import { laneOf } from '../reference/job.js';
+import type { CallPlan } from './call.js';
 import { pick, pickSome, step } from './step.js';
 
-export const promoteStep = fc.constantFrom(1, 2, 1000).map((limit) =>
-  step(
-    'promote',
-    { limit },
-    {
-      run: async (ref, { port }) => {
-        const { promoted } = await promoteDeferred(port, SCHEMA, limit);
-        assert.equal(promoted, promote(ref, limit));
-      },
+export const promoteCall: fc.Arbitrary<CallPlan> = fc.constantFrom(1, 2, 1000).map((limit) => ({
+  name: 'promote',
+  args: { limit },
+  plan: (ref) => ({
+    fills: [...new Set(ref.in('scheduled', 'retryable').map(laneOf))],
+    send: async (_, port) => {
+      const { promoted } = await promoteDeferred(port, SCHEMA, limit);
+      return (now) => assert.equal(promoted, promote(now, limit));
     },
-  ),
-);
+  }),
+}));
 
 /** Hours go by: what the engine compares with its clock gets so much older. */
 export const timeStep = fc.constantFrom(1, 2).map((hours) =>

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
 import { settle } from '../reference/attempts.js';
-import { isPending, keyOf } from '../reference/enqueue.js';
-import type { RefJob } from '../reference/job.js';
+import { keyOf, pendingIn } from '../reference/enqueue.js';
+import { laneOf, type RefJob } from '../reference/job.js';
 import { mustWait, moveFailed, purge, retry } from '../reference/dead-letters.js';
 import { HOUR_MS } from '../reference/queues.js';
 import type { Reference } from '../reference/reference.js';
+import type { CallPlan } from './call.js';
 import { anyK, anyQueue, Probe } from './enqueue.steps.js';
 import { pick, step } from './step.js';
 
@@ -33,34 +34,40 @@ function cancel(ref: Reference, job: RefJob) {
   }
 }
 
-export const cancelStep = fc.nat().map((number) =>
-  step(
-    'cancel',
-    { number },
-    {
-      check: (ref) => ref.jobs.length > 0,
-      run: async (ref, { queue }) => {
-        const job = pick(ref.jobs, number)!;
-        const answer = await queue.cancelJob(job.id);
-        assert.deepEqual(answer, cancel(ref, job));
+export const cancelCall: fc.Arbitrary<CallPlan> = fc.nat().map((number) => ({
+  name: 'cancel',
+  args: { number },
+  plan: (ref) => {
+    const id = pick(ref.jobs, number)?.id;
+    if (id === undefined) return undefined;
+    return {
+      send: async ({ queue }) => {
+        const answer = await queue.cancelJob(id);
+        return (now) => assert.deepEqual(answer, cancel(now, now.jobNamed(id)));
       },
-    },
-  ),
-);
+    };
+  },
+}));
 
-export const cancelKeyStep = anyK.map((k) =>
-  step(
-    'cancel by key',
-    { k },
-    {
-      run: async (ref, { queue }) => {
-        const answer = await queue.cancelUniqueJob(Probe, { k, n: 0 }, { unique: { args: ['k'] } });
-        const holder = isPending(ref, keyOf(k)) ? undefined : ref.keys.holder(keyOf(k));
-        assert.deepEqual(answer, holder === undefined ? null : cancel(ref, holder));
-      },
+export const cancelKeyCall: fc.Arbitrary<CallPlan> = anyK.map((k) => ({
+  name: 'cancel by key',
+  args: { k },
+  plan: () => ({
+    send: async ({ queue }) => {
+      const answer = await queue.cancelUniqueJob(Probe, { k, n: 0 }, { unique: { args: ['k'] } });
+      return (now, isRaced) => {
+        // A job that had the key at the first look, and had ended at the second.
+        if (isRaced && answer?.result === 'finished') {
+          assert.deepEqual(answer, cancel(now, now.jobNamed(answer.jobId)));
+          return;
+        }
+        const isPending = pendingIn(now, keyOf(k)) !== undefined;
+        const holder = isPending ? undefined : now.keys.holder(keyOf(k));
+        assert.deepEqual(answer, holder === undefined ? null : cancel(now, holder));
+      };
     },
-  ),
-);
+  }),
+}));
 
 export const pauseStep = fc
   .record({ name: anyQueue, pauses: fc.constantFrom(false, false, true) })
@@ -111,46 +118,46 @@ export const drainStep = anyQueue.map((name) =>
 const dead = (ref: Reference, number: number): RefJob | undefined =>
   pick(number % 4 === 0 ? ref.jobs : ref.jobs.filter(({ deadHour }) => deadHour !== undefined), number);
 
-export const retryStep = fc
+export const retryCall: fc.Arbitrary<CallPlan> = fc
   .record({
     number: fc.nat(),
     queue: fc.option(anyQueue, { nil: undefined }),
     hours: fc.constantFrom(0, 0, 1),
   })
-  .map(({ number, queue, hours }) =>
-    step(
-      'retry dead letter',
-      { number, queue, hours },
-      {
-        check: (ref) => {
-          const job = dead(ref, number);
-          return job !== undefined && !mustWait(ref, job);
-        },
-        run: async (ref, { deadLetters }) => {
-          const job = dead(ref, number)!;
-          const isBack = await deadLetters.retry(job.id, {
+  .map(({ number, queue, hours }) => ({
+    name: 'retry dead letter',
+    args: { number, queue, hours },
+    plan: (ref) => {
+      const job = dead(ref, number);
+      if (job === undefined || mustWait(ref, job)) return undefined;
+      const { id } = job;
+      return {
+        fills: hours > 0 ? [] : [laneOf({ ...job, queue: queue ?? job.queue })],
+        send: async ({ deadLetters }) => {
+          const isBack = await deadLetters.retry(id, {
             ...(queue === undefined ? {} : { queue }),
             ...(hours > 0 ? { delay: hours * HOUR_MS } : {}),
           });
-          assert.equal(isBack, retry(ref, job, queue, hours));
+          return (now) => assert.equal(isBack, retry(now, now.jobNamed(id), queue, hours));
         },
-      },
-    ),
-  );
-
-export const purgeStep = fc.nat().map((number) =>
-  step(
-    'purge dead letter',
-    { number },
-    {
-      check: (ref) => dead(ref, number) !== undefined,
-      run: async (ref, { deadLetters }) => {
-        const job = dead(ref, number)!;
-        assert.equal(await deadLetters.purge(job.id), purge(ref, job));
-      },
+      };
     },
-  ),
-);
+  }));
+
+export const purgeCall: fc.Arbitrary<CallPlan> = fc.nat().map((number) => ({
+  name: 'purge dead letter',
+  args: { number },
+  plan: (ref) => {
+    const id = dead(ref, number)?.id;
+    if (id === undefined) return undefined;
+    return {
+      send: async ({ deadLetters }) => {
+        const isGone = await deadLetters.purge(id);
+        return (now) => assert.equal(isGone, purge(now, now.jobNamed(id)));
+      },
+    };
+  },
+}));
 
 export const moveFailedStep = fc.nat().map((number) =>
   step(

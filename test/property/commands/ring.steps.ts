@@ -16,6 +16,7 @@ import { HOUR_MS } from '../reference/queues.js';
 import type { Reference } from '../reference/reference.js';
 import type { RefTransaction } from '../reference/transaction.js';
 import type { World } from '../world.js';
+import type { CallPlan } from './call.js';
 import { Probe } from './enqueue.steps.js';
 import { pick, step } from './step.js';
 
@@ -25,49 +26,59 @@ async function segmentsOf({ port }: World, ring: 'ready' | 'claim' | 'done') {
   return (await listRingSegments(port, SCHEMA)).filter((segment) => segment.ring === ring);
 }
 
-export const rotateStep = anyRing.map((ring) =>
-  step(
-    'rotate',
-    { ring },
-    {
-      run: async (ref, world) => {
-        const segments = await segmentsOf(world, ring);
-        assert.deepEqual(
-          segments.map(({ generation }) => Number(generation)),
-          [...ref.rings.sealed(ring), ref.rings.current(ring)],
-        );
-        const blocker = await rotateRing(world.port, SCHEMA, segments.at(-1)!);
-        // A claim of nothing but cancelled jobs is a claim to the ring, and none to the reference.
-        if (ring === 'claim' && blocker !== 'nothing to seal')
-          ref.rings.count(ring, ref.rings.current(ring), 1);
-        assert.equal(blocker, ref.rings.rotate(ring));
+export const rotateCall: fc.Arbitrary<CallPlan> = anyRing.map((ring) => ({
+  name: 'rotate',
+  args: { ring },
+  plan: (ref) => {
+    const segments = [...ref.rings.sealed(ring), ref.rings.current(ring)];
+    return {
+      send: async (world, port) => {
+        const found = await segmentsOf(world, ring);
+        const blocker = await rotateRing(port, SCHEMA, found.at(-1)!);
+        return (now, isRaced) => {
+          if (isRaced && blocker === 'somebody else has rotated') return;
+          if (!isRaced)
+            assert.deepEqual(
+              found.map(({ generation }) => Number(generation)),
+              segments,
+            );
+          // A claim of nothing but cancelled jobs is a claim to the ring, and none to the reference.
+          if (ring === 'claim' && blocker !== 'nothing to seal')
+            now.rings.count(ring, now.rings.current(ring), 1);
+          assert.equal(blocker, now.rings.rotate(ring));
+        };
       },
-    },
-  ),
-);
+    };
+  },
+}));
 
-export const pruneStep = fc
+export const pruneCall: fc.Arbitrary<CallPlan> = fc
   .record({ ring: anyRing, number: fc.nat({ max: 6 }), keepHours: fc.constantFrom(0, 0, 1) })
-  .map(({ ring, number, keepHours }) =>
-    step(
-      'prune',
-      { ring, number, keepHours },
-      {
-        check: (ref) => ref.rings.sealed(ring).length > 0,
-        run: async (ref, world) => {
-          const generation = pick(ref.rings.sealed(ring), number)!;
+  .map(({ ring, number, keepHours }) => ({
+    name: 'prune',
+    args: { ring, number, keepHours },
+    plan: (ref) => {
+      const generation = pick(ref.rings.sealed(ring), number);
+      if (generation === undefined) return undefined;
+      return {
+        send: async (world, port) => {
           const segment = (await segmentsOf(world, ring)).find(
             (each) => Number(each.generation) === generation,
-          )!;
-          const blocker = await pruneRing(world.port, SCHEMA, segment, keepHours * HOUR_MS);
-          const isOpen = ref.transactions.some((transaction) => transaction !== undefined);
-          if (isNeeded(ref, ring, generation, keepHours)) assert.notEqual(blocker, undefined, 'it is needed');
-          else if (blocker !== undefined) assert.ok(isOpen, `nothing needs it, but: ${blocker}`);
-          if (blocker === undefined) prune(ref, ring, generation);
+          );
+          const blocker =
+            segment === undefined ? 'pruned' : await pruneRing(port, SCHEMA, segment, keepHours * HOUR_MS);
+          return (now, isRaced) => {
+            const mayBeInUse = isRaced || now.transactions.some((transaction) => transaction !== undefined);
+            if (blocker === undefined) {
+              assert.ok(!isNeeded(now, ring, generation, keepHours), 'it is needed');
+              prune(now, ring, generation);
+            } else if (!isNeeded(now, ring, generation, keepHours))
+              assert.ok(mayBeInUse, `nothing needs it, but: ${blocker}`);
+          };
         },
-      },
-    ),
-  );
+      };
+    },
+  }));
 
 /** Whether nothing in the segment that is written now is needed, nobody else is writing to it, and it can be sealed. */
 const isOverYet = (ref: Reference) =>

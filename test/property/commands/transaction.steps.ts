@@ -1,7 +1,9 @@
 import * as fc from 'fast-check';
 import { commit, rollBack } from '../reference/enqueue.js';
+import { laneOf } from '../reference/job.js';
 import type { Reference } from '../reference/reference.js';
 import type { RefTransaction } from '../reference/transaction.js';
+import type { CallPlan } from './call.js';
 import { pick, step } from './step.js';
 
 /** One of the transactions that are open, and its session. */
@@ -37,24 +39,30 @@ export const beginStep = fc
     ),
   );
 
-export const endStep = fc
+export const endCall: fc.Arbitrary<CallPlan> = fc
   .record({ number: fc.nat(), commits: fc.constantFrom(true, true, false) })
-  .map(({ number, commits }) =>
-    step(
-      commits ? 'commit' : 'rollback',
-      { number },
-      {
-        check: (ref) => openTransaction(ref, number) !== undefined,
-        run: async (ref, { clients }) => {
-          const { slot, transaction } = openTransaction(ref, number)!;
+  .map(({ number, commits }) => ({
+    name: commits ? 'commit' : 'rollback',
+    args: { number },
+    plan: (ref) => {
+      const open = openTransaction(ref, number);
+      if (open === undefined) return undefined;
+      const { slot, transaction } = open;
+      const due = transaction.jobs.filter(({ hours }) => hours === 0);
+      return {
+        ends: slot,
+        fills: commits ? [...new Set(due.map(({ job }) => laneOf(job)))] : [],
+        send: async ({ clients }) => {
           await clients[slot]!.query(commits ? 'COMMIT' : 'ROLLBACK');
-          if (commits) commit(ref, transaction);
-          else rollBack(ref, transaction);
-          ref.transactions[slot] = undefined;
+          return (now) => {
+            if (commits) commit(now, now.transactions[slot]!);
+            else rollBack(now, now.transactions[slot]!);
+            now.transactions[slot] = undefined;
+          };
         },
-      },
-    ),
-  );
+      };
+    },
+  }));
 
 export const savepointStep = fc.nat().map((number) =>
   step(

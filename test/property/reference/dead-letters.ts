@@ -1,11 +1,11 @@
-import { isPending } from './enqueue.js';
+import { pendingIn } from './enqueue.js';
 import type { RefJob } from './job.js';
 import { queueNamed } from './queues.js';
 import type { Reference } from './reference.js';
 
 /** Whether a retry would wait for a transaction that is enqueuing the job's key. */
 export function mustWait(ref: Reference, { key }: RefJob): boolean {
-  return key !== undefined && isPending(ref, key);
+  return key !== undefined && pendingIn(ref, key) !== undefined;
 }
 
 /** Puts a dead letter back. @returns whether it is; false: it is none, or was cancelled, another job having its key. */

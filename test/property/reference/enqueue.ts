@@ -24,24 +24,25 @@ export interface ExpectedEnqueue {
 /** The key of a `k`. */
 export const keyOf = (k: number): string => `k${k}`;
 
-/** Whether a key is that of an enqueue that is not committed: whoever takes it now waits. */
-export function isPending(ref: Reference, key: string, own?: RefTransaction): boolean {
+/** The slot of the transaction that has enqueued a job with the key, and is open: whoever takes the key now waits. */
+export function pendingIn(ref: Reference, key: string, own?: RefTransaction): number | undefined {
   const holder = ref.keys.holder(key);
-  return ref.transactions.some(
+  const slot = ref.transactions.findIndex(
     (transaction) => transaction !== own && transaction?.jobs.some(({ job }) => job === holder),
   );
+  return slot === -1 ? undefined : slot;
 }
 
 /**
  * Creates the jobs that get their keys. They are there when {@link place} has put them into their lanes, or when their transaction
  * commits.
  */
-export function enqueue(ref: Reference, spec: EnqueueSpec): ExpectedEnqueue[] {
+export function enqueue(ref: Reference, spec: EnqueueSpec, first = ref.jobs.length): ExpectedEnqueue[] {
   const tick = ref.nextTick();
   return spec.ks.map((k, index) => {
     const job: RefJob = {
       id: '',
-      args: { k, n: ref.jobs.length + index },
+      args: { k, n: first + index },
       key: spec.unique ? keyOf(k) : undefined,
       createdTick: tick,
       queue: spec.queue,

@@ -4,7 +4,7 @@ import type { JobState } from '../../../lib/storage/job-state.js';
 export interface RefRow {
   readonly job: RefJob;
   /** Number of the transaction that wrote it, in the order of their first writes. */
-  readonly xid: number;
+  xid: number;
   /** Generation of the ready ring. */
   readonly segment: number;
 }

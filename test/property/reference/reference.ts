@@ -69,6 +69,19 @@ export class Reference {
     return this.attempts.find((attempt) => attempt.open && attempt.job === job);
   }
 
+  /** By the names that the engine has for it. */
+  attemptNamed({ jobId, runLease }: Pick<ClaimedJob, 'jobId' | 'runLease'>): RefAttempt {
+    return this.attempts.find(({ claimed }) => claimed.jobId === jobId && claimed.runLease === runLease)!;
+  }
+
+  jobNamed(id: string): RefJob {
+    return this.jobs.find((job) => job.id === id)!;
+  }
+
+  instanceNamed(id: string): RefInstance {
+    return this.instances.find((instance) => instance.id === id)!;
+  }
+
   in(...states: JobState[]): RefJob[] {
     return this.jobs.filter(({ state }) => state !== undefined && states.includes(state));
   }
