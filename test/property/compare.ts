@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { JobFilter } from 'nestjs-awa';
 import { parsePayload } from '../../lib/jobs/index.js';
 import { JOB_STATES, type JobState } from '../../lib/storage/job-state.js';
 import { STORED_JOB, type StoredJobRow, toStoredJob } from '../../lib/storage/operations/stored-job.js';
@@ -120,17 +121,24 @@ export async function compareReadings(ref: Reference, { queue }: World): Promise
     assert.equal(snapshot?.state, job.state, `getJob(${job.id})`);
     assert.equal(snapshot?.deadLetter, job.state === undefined ? undefined : job.deadHour !== undefined);
   }
+  const listed = async (filter: JobFilter, what: (job: RefJob) => boolean) => {
+    const { items } = await queue.listJobs(filter, { limit: 500 });
+    assert.deepEqual(
+      items.map(({ id }) => id).sort(compareIds),
+      ref.jobs
+        .filter((job) => job.state !== undefined && what(job))
+        .map(({ id }) => id)
+        .sort(compareIds),
+      `listJobs(${JSON.stringify(filter)})`,
+    );
+  };
+  for (const state of JOB_STATES) await listed({ state }, (job) => job.state === state);
   for (const { name } of QUEUES) {
+    await listed({ queue: name }, (job) => job.queue === name);
     const numbers = await queue.countJobs(name);
     for (const state of JOB_STATES) {
-      const ofState = ref.jobs.filter((job) => job.queue === name && job.state === state);
-      assert.deepEqual(numbers[state], { count: ofState.length, exact: true }, `${state} jobs of "${name}"`);
-      const { items } = await queue.listJobs({ queue: name, state }, { limit: 100 });
-      assert.deepEqual(
-        items.map(({ id }) => id).sort(compareIds),
-        ofState.map(({ id }) => id).sort(compareIds),
-        `listJobs of ${state} jobs of "${name}"`,
-      );
+      const count = ref.jobs.filter((job) => job.queue === name && job.state === state).length;
+      assert.deepEqual(numbers[state], { count, exact: true }, `${state} jobs of "${name}"`);
     }
   }
 }

@@ -23,8 +23,8 @@ export interface World {
   readonly reader: SqlPort;
   /** A session for each transaction that may be open at a time. */
   readonly clients: readonly Client[];
-  /** One for a prune that waits. */
-  readonly pruner: Client;
+  /** One for what waits, or holds others up, within a step. */
+  readonly holder: Client;
   /** How often each step was taken, so that a step that never can be is noticed. */
   readonly seen: Map<string, number>;
 }
@@ -51,7 +51,7 @@ export async function openWorld(database: TestDatabase, apps: TestApps): Promise
     racers: [await openPort(database), await openPort(database)],
     reader: await openPort(database),
     clients: await Promise.all([1, 2, 3].map(() => database.client())),
-    pruner: await database.client(),
+    holder: await database.client(),
     seen: new Map(),
   };
 }
@@ -85,7 +85,12 @@ export async function begin({ database, port }: World): Promise<Reference> {
   return new Reference(instances);
 }
 
+/** Counts something that was to be seen. */
+export function witness({ seen }: World, name: string): void {
+  seen.set(name, (seen.get(name) ?? 0) + 1);
+}
+
 /** To be called after each run, however it ended. */
-export async function end({ clients }: World): Promise<void> {
-  for (const client of clients) await client.query('ROLLBACK');
+export async function end({ clients, holder }: World): Promise<void> {
+  for (const client of [...clients, holder]) await client.query('ROLLBACK');
 }

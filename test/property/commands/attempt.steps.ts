@@ -18,7 +18,7 @@ import { claimed, type Outcome, settle } from '../reference/attempts.js';
 import { laneOf } from '../reference/job.js';
 import { HOUR_MS, QUEUES } from '../reference/queues.js';
 import type { RefAttempt, Reference } from '../reference/reference.js';
-import type { CallPlan } from './call.js';
+import type { Call, CallPlan } from './call.js';
 import { anyQueue } from './enqueue.steps.js';
 import { pick, pickSome, step } from './step.js';
 
@@ -31,22 +31,19 @@ export const anyLimits: fc.Arbitrary<readonly ClaimLimit[]> = fc.oneof(
 
 export const oneLimit: fc.Arbitrary<readonly ClaimLimit[]> = fc.tuple(limitOf(anyQueue));
 
-export const claimCall = (limits: fc.Arbitrary<readonly ClaimLimit[]>): fc.Arbitrary<CallPlan> =>
-  fc.record({ instance: fc.nat({ max: 2 }), limits }).map((args) => ({
+export const claimFor = (id: string, limits: readonly ClaimLimit[]): Call => ({
+  isClaim: true,
+  send: async (_, port) => {
+    const answer = await claimJobs(port, SCHEMA, id, limits).catch((error: unknown) => error as Error);
+    return (now, isRaced) => judgeClaim(now, id, limits, answer, isRaced);
+  },
+});
+
+export const claimCall = (anyOfThese: fc.Arbitrary<readonly ClaimLimit[]>): fc.Arbitrary<CallPlan> =>
+  fc.record({ instance: fc.nat({ max: 2 }), limits: anyOfThese }).map(({ instance, limits }) => ({
     name: 'claim',
-    args,
-    plan: (ref) => {
-      const { id } = pick(ref.instances, args.instance)!;
-      return {
-        isClaim: true,
-        send: async (_, port) => {
-          const answer = await claimJobs(port, SCHEMA, id, args.limits).catch(
-            (error: unknown) => error as Error,
-          );
-          return (now, isRaced) => judgeClaim(now, id, args.limits, answer, isRaced);
-        },
-      };
-    },
+    args: { instance, limits },
+    plan: (ref) => claimFor(pick(ref.instances, instance)!.id, limits),
   }));
 
 function judgeClaim(
@@ -93,7 +90,7 @@ interface Ending {
 
 const errorOf = (outcome: Outcome) => (outcome === 'error' || outcome === 'failed' ? 'why' : undefined);
 
-function judgeEndings(
+export function judgeEndings(
   ref: Reference,
   endings: readonly Ending[],
   answers: readonly Closing[],
@@ -110,35 +107,39 @@ function judgeEndings(
 }
 
 /** Some of the open attempts, or of all there ever were: then most answers are stale. */
-const someAttempts = fc.record({
+export const someAttempts = fc.record({
   numbers: fc.array(fc.nat(), { minLength: 1, maxLength: 5 }),
   late: fc.constantFrom(false, false, true),
 });
 
-function attemptsFor(ref: Reference, { numbers, late }: { numbers: number[]; late: boolean }): RefAttempt[] {
+export function attemptsFor(
+  ref: Reference,
+  { numbers, late }: { numbers: number[]; late: boolean },
+): RefAttempt[] {
   return pickSome(
     ref.attempts.filter(({ open }) => open || late),
     numbers,
   );
 }
 
+export function complete(attempts: readonly RefAttempt[]): Call | undefined {
+  if (attempts.length === 0) return undefined;
+  // The truth: a worker knows which of its attempts have saved something.
+  const savers = new Set(attempts.filter(({ revision }) => revision > 0).map((attempt) => attempt.claimed));
+  const jobs = attempts.map((attempt) => attempt.claimed);
+  const endings = jobs.map((job): Ending => ({ job, outcome: 'completed', hours: 0 }));
+  return {
+    send: async (_, port) => {
+      const answers = await completeFreeAttempts(port, SCHEMA, jobs, (job) => savers.has(job));
+      return (now, isRaced) => judgeEndings(now, endings, answers, isRaced);
+    },
+  };
+}
+
 export const completeCall: fc.Arbitrary<CallPlan> = someAttempts.map((args) => ({
   name: 'complete',
   args,
-  plan: (ref) => {
-    const attempts = attemptsFor(ref, args);
-    if (attempts.length === 0) return undefined;
-    // The truth: a worker knows which of its attempts have saved something.
-    const savers = new Set(attempts.filter(({ revision }) => revision > 0).map((attempt) => attempt.claimed));
-    const jobs = attempts.map((attempt) => attempt.claimed);
-    const endings = jobs.map((job): Ending => ({ job, outcome: 'completed', hours: 0 }));
-    return {
-      send: async (_, port) => {
-        const answers = await completeFreeAttempts(port, SCHEMA, jobs, (job) => savers.has(job));
-        return (now, isRaced) => judgeEndings(now, endings, answers, isRaced);
-      },
-    };
-  },
+  plan: (ref) => complete(attemptsFor(ref, args)),
 }));
 
 const OUTCOMES = [

@@ -37,9 +37,9 @@ export const uniqueOf = ({ after }: Pick<EnqueueSpec, 'after'>) => ({
 });
 
 /** By itself, or in a transaction when one is open. */
-const callFor = (spec: EnqueueSpec, within: number | undefined): CallPlan => ({
+const callFor = (spec: EnqueueSpec, within: number | undefined, bySql: boolean): CallPlan => ({
   name: 'enqueue',
-  args: { ...spec, within },
+  args: { ...spec, within, bySql },
   plan: (ref) => {
     const open = openTransaction(ref, within);
     const pending = new Set(
@@ -49,19 +49,17 @@ const callFor = (spec: EnqueueSpec, within: number | undefined): CallPlan => ({
     if (pending.size > 1) return undefined;
     const first = ref.jobs.length;
     const queued = { queue: spec.queue, priority: spec.priority };
-    const shards = [...Array(queueNamed(spec.queue).shards).keys()];
     return {
       waitsFor: [...pending][0],
-      // Of a wide queue it is one of these, and known afterwards.
-      fills:
-        open !== undefined || spec.delayHours > 0 ? [] : [laneOf({ ...queued, shard: shards.length - 1 })],
+      // Or another shard of it: that is known afterwards.
+      fills: open !== undefined || spec.delayHours > 0 ? [] : [laneOf({ ...queued, shard: 0 })],
       send: async (world) => {
         const client = open === undefined ? undefined : world.clients[open.slot]!;
-        const answers = await world.queue.enqueueMany(
-          Probe,
-          spec.ks.map((k, index) => ({ k, n: first + index })),
-          optionsOf(spec, client),
-        );
+        const list = spec.ks.map((k, index) => ({ k, n: first + index }));
+        const answers =
+          bySql && list.length === 1
+            ? [await insertJob(world, spec, client, list[0]!)]
+            : await world.queue.enqueueMany(Probe, list, optionsOf(spec, client));
         const ids = answers.filter(({ deduplicated }) => !deduplicated).map(({ id }) => id);
         assert.deepEqual(ids, [...ids].sort(compareIds), 'ids grow');
         const shard = await shardOfNew(world, client, spec, ids);
@@ -101,14 +99,38 @@ const optionsOf = (spec: EnqueueSpec, client: Client | undefined): EnqueueOption
   unique: spec.unique ? uniqueOf(spec) : false,
 });
 
+/** The same from SQL. */
+async function insertJob(
+  { database }: World,
+  { queue, priority, maxAttempts, delayHours, orderingKey, ...spec }: EnqueueSpec,
+  client: Client | undefined,
+  args: { readonly k: number; readonly n: number },
+): Promise<EnqueuedJob> {
+  const sql = `SELECT job_id::text AS id, deduplicated FROM awa.insert_job('probe', $1::json, $2, $3, $4,
+    p_delay => $5::int * interval '1 hour', p_ordering_key => $6, p_unique => $7::json)`;
+  const parameters = [
+    JSON.stringify(args),
+    queue,
+    priority,
+    maxAttempts,
+    delayHours,
+    orderingKey ?? null,
+    spec.unique ? JSON.stringify(uniqueOf(spec)) : null,
+  ];
+  const { rows } = await (client === undefined
+    ? database.query<EnqueuedJob & { id: string }>(sql, parameters)
+    : client.query<EnqueuedJob & { id: string }>(sql, parameters));
+  return rows[0]!;
+}
+
 export const enqueueCall: fc.Arbitrary<CallPlan> = fc
-  .tuple(anySpec, fc.option(fc.nat(), { nil: undefined }))
-  .map(([spec, within]) => callFor(spec, within));
+  .tuple(anySpec, fc.option(fc.nat(), { nil: undefined }), fc.boolean())
+  .map(([spec, within, bySql]) => callFor(spec, within, bySql));
 
 /** One job, in a transaction of its own: with several, somebody else's commit may fall between two keys. */
 export const enqueueOneCall: fc.Arbitrary<CallPlan> = fc
-  .tuple(anySpec, anyK)
-  .map(([spec, k]) => callFor({ ...spec, ks: [k] }, undefined));
+  .tuple(anySpec, anyK, fc.boolean())
+  .map(([spec, k, bySql]) => callFor({ ...spec, ks: [k] }, undefined, bySql));
 
 /** Where the engine has put the jobs of one enqueue: by their ordering key, or all of them anywhere. */
 async function shardOfNew(

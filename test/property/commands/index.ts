@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { anyLimits, claimCall, completeCall, oneLimit, saveStep, settleCall } from './attempt.steps.js';
 import { alone } from './call.js';
 import { enqueueCall, enqueueOneCall } from './enqueue.steps.js';
+import { cancelInCall, completeInCall, heldStep } from './held.steps.js';
 import {
   expireStep,
   promoteCall,
@@ -26,7 +27,7 @@ import type { Step } from './step.js';
 import { beginStep, endCall, rollBackToStep, savepointStep } from './transaction.steps.js';
 
 /** Each with what may happen beside it; claims and answers most often. */
-const raceStepOfAny = raceStep(
+const anyRaceStep = raceStep(
   fc.oneof(
     { weight: 4, arbitrary: claimCall(oneLimit) },
     { weight: 3, arbitrary: completeCall },
@@ -43,13 +44,19 @@ const raceStepOfAny = raceStep(
   ),
 );
 
+/** What applications do in transactions, and what the workers' statements do meanwhile. */
+const anyHeldStep = heldStep(
+  fc.oneof(cancelInCall, completeInCall),
+  fc.oneof(claimCall(anyLimits), completeCall, settleCall),
+);
+
 /** How often each comes up: such that work is done, and now and then all of it is upset. */
 const WEIGHTS: readonly (readonly [weight: number, step: fc.Arbitrary<Step>])[] = [
   [12, alone(enqueueCall)],
   [4, beginStep],
   [5, alone(endCall)],
-  [2, savepointStep],
-  [2, rollBackToStep],
+  [3, savepointStep],
+  [4, rollBackToStep],
   [9, alone(claimCall(anyLimits))],
   [5, alone(completeCall)],
   [7, alone(settleCall)],
@@ -59,7 +66,7 @@ const WEIGHTS: readonly (readonly [weight: number, step: fc.Arbitrary<Step>])[] 
   [3, pauseStep],
   [1, drainStep],
   [3, alone(retryCall)],
-  [1, alone(purgeCall)],
+  [2, alone(purgeCall)],
   [2, moveFailedStep],
   [6, alone(rotateCall)],
   [6, alone(pruneCall)],
@@ -69,9 +76,10 @@ const WEIGHTS: readonly (readonly [weight: number, step: fc.Arbitrary<Step>])[] 
   [2, silenceStep],
   [3, registerStep],
   [2, rescueStep],
-  [1, releaseStep],
-  [1, expireStep],
-  [10, raceStepOfAny],
+  [5, releaseStep],
+  [2, expireStep],
+  [10, anyRaceStep],
+  [4, anyHeldStep],
 ];
 
 /** Sequences of steps. Without bias, since short ones reach little. */

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { RefJob } from '../reference/job.js';
 import type { Reference } from '../reference/reference.js';
 import type { World } from '../world.js';
@@ -32,6 +33,30 @@ export async function learnOrder(
     );
     for (const job of due) job.due = { hour: job.due!.hour, tick: tick + order.get(job.id)! / 1_000 };
   }
+}
+
+/** The records lie in the segments that they would lie in after this order: what a rotation beside them decides. */
+export async function checkSegments(ref: Reference, { database }: World): Promise<void> {
+  const ready = ref.in('available', 'running', 'completed').map(({ id, row }) => [id, row!.segment] as const);
+  const done = ref.jobs.flatMap(({ id, doneSegment }) =>
+    doneSegment === undefined ? [] : [[id, doneSegment] as const],
+  );
+  const { rows } = await database.query<{ ring: string; id: string; generation: number }>(
+    `SELECT DISTINCT ON (e.job_id) 'ready' AS ring, e.job_id::text AS id, g.generation::int AS generation
+     FROM awa.ready_entries e JOIN awa.ring_segments('ready') g ON g.slot = e.ready_slot
+     WHERE e.job_id = ANY ($1::bigint[]) ORDER BY e.job_id, e.run_lease DESC`,
+    [ready.map(([id]) => id)],
+  );
+  const { rows: ended } = await database.query<{ id: string; generation: number }>(
+    `SELECT e.job_id::text AS id, g.generation::int AS generation
+     FROM awa.done_entries e JOIN awa.ring_segments('done') g ON g.slot = e.done_slot
+     WHERE e.job_id = ANY ($1::bigint[])`,
+    [done.map(([id]) => id)],
+  );
+  const segments = (some: readonly { id: string; generation: number }[]) =>
+    Object.fromEntries(some.map(({ id, generation }) => [id, generation]));
+  assert.deepEqual(segments(rows), Object.fromEntries(ready));
+  assert.deepEqual(segments(ended), Object.fromEntries(done));
 }
 
 async function ranks(

@@ -6,42 +6,45 @@ import { purgeExpiredDeadLetters } from '../../../lib/storage/operations/purge-d
 import { registerTestInstance, SCHEMA } from '../../support/storage-fixture.js';
 import { endAll, promote, purgeExpired, rescue } from '../reference/maintenance.js';
 import { laneOf } from '../reference/job.js';
-import type { CallPlan } from './call.js';
+import type { Reference, RefInstance } from '../reference/reference.js';
+import type { World } from '../world.js';
+import type { Call, CallPlan } from './call.js';
 import { pick, pickSome, step } from './step.js';
+
+export const promoteAtMost = (ref: Reference, limit: number): Call => ({
+  fills: [...new Set(ref.in('scheduled', 'retryable').map(laneOf))],
+  send: async (_, port) => {
+    const { promoted } = await promoteDeferred(port, SCHEMA, limit);
+    return (now) => assert.equal(promoted, promote(now, limit));
+  },
+});
 
 export const promoteCall: fc.Arbitrary<CallPlan> = fc.constantFrom(1, 2, 1000).map((limit) => ({
   name: 'promote',
   args: { limit },
-  plan: (ref) => ({
-    fills: [...new Set(ref.in('scheduled', 'retryable').map(laneOf))],
-    send: async (_, port) => {
-      const { promoted } = await promoteDeferred(port, SCHEMA, limit);
-      return (now) => assert.equal(promoted, promote(now, limit));
-    },
-  }),
+  plan: (ref) => promoteAtMost(ref, limit),
 }));
 
-/** Hours go by: what the engine compares with its clock gets so much older. */
+/** Hours go by: what the engine compares with its clock gets so much older. What is not committed cannot be made so. */
+export async function passTime(ref: Reference, { database }: World, hours: number): Promise<void> {
+  for (const [table, column] of [
+    ['deferred_jobs', 'run_at'],
+    ['ready_entries', 'run_at'],
+    ['completion_batches', 'completed_at'],
+    ['dlq_entries', 'dlq_at'],
+  ])
+    await database.query(`UPDATE awa.${table} SET ${column} = ${column} - $1 * interval '1 hour'`, [hours]);
+  ref.hour += hours;
+}
+
 export const timeStep = fc.constantFrom(1, 2).map((hours) =>
   step(
     'time',
     { hours },
     {
-      // What is not committed cannot be made older.
       check: (ref) =>
         ref.transactions.every((transaction) => transaction?.jobs.every((job) => job.hours === 0) ?? true),
-      run: async (ref, { database }) => {
-        for (const [table, column] of [
-          ['deferred_jobs', 'run_at'],
-          ['ready_entries', 'run_at'],
-          ['completion_batches', 'completed_at'],
-          ['dlq_entries', 'dlq_at'],
-        ])
-          await database.query(`UPDATE awa.${table} SET ${column} = ${column} - $1 * interval '1 hour'`, [
-            hours,
-          ]);
-        ref.hour += hours;
-      },
+      run: (ref, world) => passTime(ref, world, hours),
     },
   ),
 );
@@ -66,17 +69,19 @@ export const silenceStep = fc.nat({ max: 2 }).map((number) =>
   ),
 );
 
+/** A process starts again, as another instance. */
+export async function register(ref: Reference, { port }: World, instance: RefInstance): Promise<void> {
+  instance.id = await registerTestInstance(port);
+  instance.state = 'alive';
+}
+
 export const registerStep = fc.nat({ max: 2 }).map((number) =>
   step(
     'register',
     { number },
     {
       check: (ref) => pick(ref.instances, number)!.state === 'gone',
-      run: async (ref, { port }) => {
-        const instance = pick(ref.instances, number)!;
-        instance.id = await registerTestInstance(port);
-        instance.state = 'alive';
-      },
+      run: (ref, world) => register(ref, world, pick(ref.instances, number)!),
     },
   ),
 );

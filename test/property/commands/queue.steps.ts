@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
+import type { CancelOptions } from 'nestjs-awa';
 import { settle } from '../reference/attempts.js';
 import { keyOf, pendingIn } from '../reference/enqueue.js';
 import { laneOf, type RefJob } from '../reference/job.js';
 import { mustWait, moveFailed, purge, retry } from '../reference/dead-letters.js';
 import { HOUR_MS } from '../reference/queues.js';
 import type { Reference } from '../reference/reference.js';
-import type { CallPlan } from './call.js';
+import type { World } from '../world.js';
+import type { Call, CallPlan } from './call.js';
 import { anyK, anyQueue, Probe } from './enqueue.steps.js';
 import { pick, step } from './step.js';
 
@@ -34,19 +36,26 @@ function cancel(ref: Reference, job: RefJob) {
   }
 }
 
+/** @param options with which transaction, if any */
+export function cancelIn(
+  ref: Reference,
+  number: number,
+  options: (world: World) => CancelOptions = () => ({}),
+): Call | undefined {
+  const id = pick(ref.jobs, number)?.id;
+  if (id === undefined) return undefined;
+  return {
+    send: async (world) => {
+      const answer = await world.queue.cancelJob(id, options(world));
+      return (now) => assert.deepEqual(answer, cancel(now, now.jobNamed(id)));
+    },
+  };
+}
+
 export const cancelCall: fc.Arbitrary<CallPlan> = fc.nat().map((number) => ({
   name: 'cancel',
   args: { number },
-  plan: (ref) => {
-    const id = pick(ref.jobs, number)?.id;
-    if (id === undefined) return undefined;
-    return {
-      send: async ({ queue }) => {
-        const answer = await queue.cancelJob(id);
-        return (now) => assert.deepEqual(answer, cancel(now, now.jobNamed(id)));
-      },
-    };
-  },
+  plan: (ref) => cancelIn(ref, number),
 }));
 
 export const cancelKeyCall: fc.Arbitrary<CallPlan> = anyK.map((k) => ({

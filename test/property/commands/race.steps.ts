@@ -2,9 +2,9 @@ import * as fc from 'fast-check';
 import { compare } from '../compare.js';
 import { cloneDeep } from '../reference/clone.js';
 import type { Reference } from '../reference/reference.js';
-import type { World } from '../world.js';
+import { witness, type World } from '../world.js';
 import type { Call, CallPlan, Judge } from './call.js';
-import { learnOrder } from './learn-order.js';
+import { checkSegments, learnOrder } from './learn-order.js';
 import { step } from './step.js';
 
 /** Two at once, on two sessions: what they answer, and what is there afterwards, has to be that of one after the other. */
@@ -27,11 +27,10 @@ export const raceStep = (plans: fc.Arbitrary<CallPlan>) =>
             Object.assign(ref, before);
             try {
               await settleOn(ref, world, [second, first]);
+              witness(world, 'race, the other way round');
             } catch (error) {
-              throw new AggregateError(
-                [refused, error],
-                `neither order explains it:\n1, 2: ${String(refused)}\n2, 1: ${String(error)}`,
-              );
+              const message = `neither order explains it:\n1, 2: ${String(refused)}\n2, 1: ${String(error)}`;
+              throw new AggregateError([refused, error], message, { cause: error });
             }
           }
         },
@@ -43,6 +42,7 @@ async function settleOn(ref: Reference, world: World, judges: readonly Judge[]):
   const [xid, tick] = [ref.nextXid(), ref.nextTick()];
   for (const judge of judges) judge(ref, true);
   await learnOrder(ref, world, xid, tick);
+  await checkSegments(ref, world);
   await compare(ref, world);
 }
 

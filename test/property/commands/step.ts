@@ -1,7 +1,7 @@
 import type * as fc from 'fast-check';
 import { compare } from '../compare.js';
 import type { Reference } from '../reference/reference.js';
-import type { World } from '../world.js';
+import { witness, type World } from '../world.js';
 
 export type Step = fc.AsyncCommand<Reference, World>;
 
@@ -18,7 +18,7 @@ export function step(name: string, args: unknown, { check = () => true, run }: S
     check: (ref) => check(ref as Reference),
     run: async (ref, world) => {
       await run(ref, world);
-      world.seen.set(name, (world.seen.get(name) ?? 0) + 1);
+      witness(world, name);
       await compare(ref, world);
     },
     toString: () => `${name}(${JSON.stringify(args)})`,

@@ -3,19 +3,20 @@ import { commit, rollBack } from '../reference/enqueue.js';
 import { laneOf } from '../reference/job.js';
 import type { Reference } from '../reference/reference.js';
 import type { RefTransaction } from '../reference/transaction.js';
-import type { CallPlan } from './call.js';
+import type { Call, CallPlan } from './call.js';
 import { pick, step } from './step.js';
 
-/** One of the transactions that are open, and its session. */
-export function openTransaction(
-  ref: Reference,
-  number: number | undefined,
-): { readonly slot: number; readonly transaction: RefTransaction } | undefined {
-  const open = ref.transactions.flatMap((transaction, slot) =>
-    transaction === undefined ? [] : { slot, transaction },
-  );
-  return number === undefined ? undefined : pick(open, number);
+export interface OpenTransaction {
+  readonly slot: number;
+  readonly transaction: RefTransaction;
 }
+
+export const openTransactions = ({ transactions }: Reference): OpenTransaction[] =>
+  transactions.flatMap((transaction, slot) => (transaction === undefined ? [] : { slot, transaction }));
+
+/** One of those that are open. */
+export const openTransaction = (ref: Reference, number: number | undefined): OpenTransaction | undefined =>
+  number === undefined ? undefined : pick(openTransactions(ref), number);
 
 export const beginStep = fc
   .record({ slot: fc.nat({ max: 2 }), writes: fc.boolean() })
@@ -39,6 +40,22 @@ export const beginStep = fc
     ),
   );
 
+export function endTransaction({ slot, transaction }: OpenTransaction, commits: boolean): Call {
+  const due = transaction.jobs.filter(({ hours }) => hours === 0);
+  return {
+    ends: slot,
+    fills: commits ? [...new Set(due.map(({ job }) => laneOf(job)))] : [],
+    send: async ({ clients }) => {
+      await clients[slot]!.query(commits ? 'COMMIT' : 'ROLLBACK');
+      return (now) => {
+        if (commits) commit(now, now.transactions[slot]!);
+        else rollBack(now, now.transactions[slot]!);
+        now.transactions[slot] = undefined;
+      };
+    },
+  };
+}
+
 export const endCall: fc.Arbitrary<CallPlan> = fc
   .record({ number: fc.nat(), commits: fc.constantFrom(true, true, false) })
   .map(({ number, commits }) => ({
@@ -46,21 +63,7 @@ export const endCall: fc.Arbitrary<CallPlan> = fc
     args: { number },
     plan: (ref) => {
       const open = openTransaction(ref, number);
-      if (open === undefined) return undefined;
-      const { slot, transaction } = open;
-      const due = transaction.jobs.filter(({ hours }) => hours === 0);
-      return {
-        ends: slot,
-        fills: commits ? [...new Set(due.map(({ job }) => laneOf(job)))] : [],
-        send: async ({ clients }) => {
-          await clients[slot]!.query(commits ? 'COMMIT' : 'ROLLBACK');
-          return (now) => {
-            if (commits) commit(now, now.transactions[slot]!);
-            else rollBack(now, now.transactions[slot]!);
-            now.transactions[slot] = undefined;
-          };
-        },
-      };
+      return open === undefined ? undefined : endTransaction(open, commits);
     },
   }));
 
