@@ -46,12 +46,15 @@ export function explore(model: QuintModel, checks: Checks, maxStates = 3_000_000
     known.add(state.key);
     found.push(state);
     parents.push(parent);
-    for (const witness of unreached) if (model.holds(witness, state)) unreached.delete(witness);
     const violated = checks.invariants.find((invariant) => !model.holds(invariant, state));
     if (violated !== undefined) return { violated, states: traceTo(found.length - 1, found, parents) };
     if (checks.settleSteps === undefined) return undefined;
     const tail = unsettled(model, state, checks.settleSteps, settling);
     return tail && { violated: SETTLED, states: [...traceTo(found.length - 1, found, parents), ...tail] };
+  };
+  // A witness may be about the last step, which is no part of a state: so every transition counts.
+  const witness = (state: State): void => {
+    for (const each of unreached) if (model.holds(each, state)) unreached.delete(each);
   };
   const result = (counterexample?: Counterexample): Exploration => ({
     states: found.length,
@@ -62,6 +65,7 @@ export function explore(model: QuintModel, checks: Checks, maxStates = 3_000_000
   });
 
   for (const state of model.initial()) {
+    witness(state);
     const counterexample = visit(state, -1);
     if (counterexample !== undefined) return result(counterexample);
   }
@@ -73,6 +77,7 @@ export function explore(model: QuintModel, checks: Checks, maxStates = 3_000_000
     }
     for (const state of model.successors(found[at]!)) {
       transitions++;
+      witness(state);
       if (known.has(state.key)) continue;
       const counterexample = visit(state, at);
       if (counterexample !== undefined) return result(counterexample);

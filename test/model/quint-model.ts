@@ -1,5 +1,5 @@
 import { Compiler } from './quint/compiler.js';
-import { checkSpec, type QuintOpDef } from './quint/front-end.js';
+import { type CheckedSpec, checkSpec, type QuintOpDef } from './quint/front-end.js';
 import { Machine, type Act, type Evaluate } from './quint/machine.js';
 import { toPlain, type Plain } from './quint/plain.js';
 import { bool, ValueStore, type Value } from './quint/value.js';
@@ -23,6 +23,9 @@ export interface Step {
 /** The variable that says how a state was reached, and is no part of it. */
 const LAST = 'last';
 
+/** By file: to check a specification takes longer than to explore a small instance of it. */
+const checked = new Map<string, Promise<CheckedSpec>>();
+
 /**
  * A specification in Quint that can be driven: its initial states, and all successors of any state.
  *
@@ -40,7 +43,7 @@ export class QuintModel {
   readonly #values = new Map<string, Evaluate>();
 
   private constructor(
-    spec: Awaited<ReturnType<typeof checkSpec>>,
+    spec: CheckedSpec,
     readonly name: string,
     bounds: Bounds,
   ) {
@@ -65,7 +68,12 @@ export class QuintModel {
 
   /** @param bounds all constants of the module, `DEFECT` too */
   static async load(file: string, name: string, bounds: Bounds): Promise<QuintModel> {
-    return new QuintModel(await checkSpec(file), name, bounds);
+    let spec = checked.get(file);
+    if (spec === undefined) {
+      spec = checkSpec(file);
+      checked.set(file, spec);
+    }
+    return new QuintModel(await spec, name, bounds);
   }
 
   initial(): State[] {
