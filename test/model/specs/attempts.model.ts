@@ -1,33 +1,13 @@
-import type { Bounds } from '../quint-model.js';
 import type { ModelRow } from '../models.js';
+import { LARGE, RETRIED, SMALL } from './attempts.bounds.js';
 
-/** One job, and two processes that can hold it at a time. */
-const SMALL: Bounds = {
-  JOBS: 1,
-  INSTANCES: 2,
-  MAX_ATTEMPTS: 1,
-  LEASES: 2,
-  TRANSACTIONS: 2,
-  ALL_RESULTS: false,
-};
-
-/** Several of everything, and all ways in which a handler can end. Also what is replayed. */
-export const LARGE: Bounds = {
-  JOBS: 3,
-  INSTANCES: 4,
-  MAX_ATTEMPTS: 3,
-  LEASES: 6,
-  TRANSACTIONS: 3,
-  ALL_RESULTS: true,
-};
-
-/** A job that is retried. */
-const RETRIED: Bounds = { ...SMALL, MAX_ATTEMPTS: 2, TRANSACTIONS: 1 };
+/** Where nothing overlaps, a retried job is found sooner. */
+const SERIAL = { ...RETRIED, TRANSACTIONS: 1 };
 
 export const model: ModelRow = {
   name: 'attempts',
   about: 'who may end an attempt, how often, and what is left behind',
-  explore: { short: SMALL, long: { ...SMALL, MAX_ATTEMPTS: 2 } },
+  explore: { short: SMALL, long: RETRIED },
   walks: {
     short: { bounds: LARGE, walks: 30, steps: 80 },
     long: { bounds: LARGE, walks: 300, steps: 150 },
@@ -59,14 +39,14 @@ export const model: ModelRow = {
   settleSteps: 40,
   twins: [
     { defect: 'complete_without_closure_check', refuted: 'oneWinner' },
-    { defect: 'complete_without_lease', refuted: 'fenced', bounds: RETRIED },
+    { defect: 'complete_without_lease', refuted: 'fenced', bounds: SERIAL },
     { defect: 'rescue_without_lock', refuted: 'oneWinner' },
     {
       defect: 'rescue_without_lock',
       refuted: 'rescueNeverUncompletes',
-      bounds: { ...RETRIED, TRANSACTIONS: 2 },
+      bounds: RETRIED,
     },
-    { defect: 'rescue_uncounted', refuted: 'attemptsCounted', bounds: RETRIED },
+    { defect: 'rescue_uncounted', refuted: 'attemptsCounted', bounds: SERIAL },
     { defect: 'retry_one_too_many', refuted: 'attemptsBounded' },
     { defect: 'strike_without_lock', refuted: 'freshNeverRescued' },
     { defect: 'beat_after_strike', refuted: 'struckStaysStruck' },
@@ -76,4 +56,5 @@ export const model: ModelRow = {
     { defect: 'save_without_lock', refuted: 'noZombieState' },
     { defect: 'drop_if_answered', refuted: 'noZombieState' },
   ],
+  conformance: async () => (await import('../conformance/attempts.conformance.js')).conformance,
 };
