@@ -349,7 +349,9 @@ export class AttemptsEngine implements Engine {
     const [item] = tx.items;
     if (tx.kind === 'claim')
       this.held.set(nameOf(tx.by, item!), { job: claimed[0]!, result: '', hasTried: false });
-    if (tx.kind === 'close') this.held.delete(nameOf(tx.by, item!));
+    // Of one that was given up, the handler runs on.
+    const name = nameOf(tx.by, item ?? { job: 0, lease: 0 });
+    if (tx.kind === 'close' && this.held.get(name)?.result === tx.outcome) this.held.delete(name);
   }
 
   private async abort(tx: ModelTx): Promise<void> {
