@@ -1,5 +1,5 @@
 import { describeTrace, explore, SETTLED, type Counterexample } from './explorer.js';
-import { specFile, type BrokenTwin, type ModelRow } from './models.js';
+import { instancesOf, specFile, type BrokenTwin, type ModelRow, type ReplayDatabase } from './models.js';
 import { QuintModel, type Bounds } from './quint-model.js';
 import { checkWalks } from './walks.js';
 
@@ -17,6 +17,7 @@ export async function checkModel(
   row: ModelRow,
   short: boolean,
   totals: Totals,
+  openDatabase: (name: string) => Promise<ReplayDatabase>,
   print: (line: string) => void,
 ): Promise<void> {
   const load = (bounds: Bounds, defect = 'none'): Promise<QuintModel> =>
@@ -32,21 +33,23 @@ export async function checkModel(
   };
 
   print(`${row.name}: ${row.about}`);
-  const bounds = short ? row.explore.short : row.explore.long;
-  const model = await load(bounds);
-  const [exploration, exploringTook] = await timed(() => explore(model, row));
-  totals.states += exploration.states;
-  totals.transitions += exploration.transitions;
-  print(
-    `  explored ${exploration.states} states, ${exploration.transitions} transitions, depth ${exploration.depth}, in ${exploringTook}` +
-      ` (${describeBounds(bounds)}): ${row.invariants.length} invariants` +
-      (row.settleSteps === undefined ? '' : `, settled within ${row.settleSteps} steps from everywhere`),
-  );
-  if (exploration.counterexample !== undefined) {
-    fail(describeCounterexample(model, exploration.counterexample));
-  } else if (exploration.unreached.length > 0) {
-    fail(`no state with ${exploration.unreached.join(', ')}`);
+  let unreached = row.witnesses;
+  for (const bounds of instancesOf(short ? row.explore.short : row.explore.long)) {
+    const model = await load(bounds);
+    const [exploration, took] = await timed(() => explore(model, row));
+    totals.states += exploration.states;
+    totals.transitions += exploration.transitions;
+    print(
+      `  explored ${exploration.states} states, ${exploration.transitions} transitions, depth ${exploration.depth}, in ${took}` +
+        ` (${describeBounds(bounds)}): ${row.invariants.length} invariants` +
+        (row.settleSteps === undefined ? '' : `, settled within ${row.settleSteps} steps from everywhere`),
+    );
+    if (exploration.counterexample !== undefined) {
+      fail(describeCounterexample(model, exploration.counterexample));
+    }
+    unreached = unreached.filter((witness) => exploration.unreached.includes(witness));
   }
+  if (unreached.length > 0) fail(`no state with ${unreached.join(', ')}`);
 
   const plan = row.walks?.[short ? 'short' : 'long'];
   if (plan !== undefined) {
@@ -60,7 +63,7 @@ export async function checkModel(
   }
 
   for (const twin of row.twins) {
-    const broken = await load(twin.bounds ?? row.explore.short, twin.defect);
+    const broken = await load(twin.bounds ?? instancesOf(row.explore.short)[0]!, twin.defect);
     const [refuted, took] = await timed(() => refute(broken, row, twin));
     if (refuted === undefined) {
       fail(`the broken twin ${twin.defect} passes ${twin.refuted}`);
@@ -75,7 +78,8 @@ export async function checkModel(
   if (row.conformance !== undefined) {
     try {
       const replay = await row.conformance();
-      const [report, took] = await timed(() => replay({ short }));
+      const database = await openDatabase(row.name);
+      const [report, took] = await timed(() => replay(database, short));
       totals.replayed += report.walks;
       const kinds = Object.entries(report.kinds).map(([kind, times]) => `${times} ${kind}`);
       print(`  replayed ${report.walks} walks, ${report.steps} steps (${kinds.join(', ')}), in ${took}`);

@@ -28,4 +28,55 @@ describe('the explorer', () => {
     expect(steps[1]).toBe('1. Read {"seen":0,"writer":1}');
     expect(steps[4]).toMatch(/^4\. Wrote [12]$/);
   });
+
+  test('tells a witness that no state has', async () => {
+    const model = await load('no_lock', 2);
+    const checks = { invariants: [], witnesses: ['everybody_wrote', 'three_wrote'] };
+
+    expect(explore(model, checks).unreached).toEqual(['three_wrote']);
+  });
+
+  test('finds a state from which the model does not settle in time', async () => {
+    const model = await load('none', 2);
+
+    expect(explore(model, { invariants: [], settleSteps: 4 }).counterexample).toBeUndefined();
+    expect(explore(model, { invariants: [], settleSteps: 3 }).counterexample).toMatchObject({
+      violated: SETTLED,
+      // The initial state, and the steps of `settle` from there.
+      states: { length: 4 },
+    });
+  });
+
+  test('finds a state in which the model is stuck', async () => {
+    const { counterexample } = explore(await load('lock_kept', 2), { invariants: [], settleSteps: 4 });
+
+    // One of the two has written, and the lock is still there.
+    expect(counterexample).toMatchObject({ violated: SETTLED, states: { length: 3 } });
+  });
+
+  test('gives up when there are too many states', async () => {
+    const model = await load('none', 3);
+
+    expect(() => explore(model, { invariants: [] }, 10)).toThrow('more than 10 states');
+  });
+});
+
+describe('random walks', () => {
+  test('are the same for the same seed, and others for another', async () => {
+    const model = await load('none', 5);
+    const steps = (seed: number): string[] => describeTrace(model, walk(model, seed, 10));
+
+    expect(steps(1)).toHaveLength(11);
+    expect(steps(1)).toEqual(steps(1));
+    expect(steps(1)).not.toEqual(steps(2));
+  });
+
+  test('find a violated invariant', async () => {
+    const model = await load('no_lock', 5);
+    const { counterexample } = checkWalks(model, ['nothing_lost'], { walks: 10, steps: 10 });
+
+    expect(counterexample?.violated).toBe('nothing_lost');
+    expect(model.holds('nothing_lost', counterexample!.states.at(-1)!)).toBe(false);
+    expect(model.holds('nothing_lost', counterexample!.states.at(-2)!)).toBe(true);
+  });
 });

@@ -99,7 +99,7 @@ export function describeStep({ tag, value }: Step): string {
 function traceTo(end: number, found: readonly State[], parents: readonly number[]): State[] {
   const trace: State[] = [];
   for (let at = end; at >= 0; at = parents[at]!) trace.push(found[at]!);
-  return trace.reverse();
+  return trace.toReversed();
 }
 
 /**

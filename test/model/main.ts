@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { checkModel, type Totals } from './check-model.js';
+import { ReplayServer } from './conformance/replay-server.js';
 import { loadModels } from './models.js';
 
 const { values } = parseArgs({
@@ -15,7 +16,20 @@ if (chosen.length === 0) {
 
 const begin = performance.now();
 const totals: Totals = { states: 0, transitions: 0, twins: 0, walks: 0, replayed: 0, problems: 0 };
-for (const row of chosen) await checkModel(row, values.short, totals, (line) => console.log(line));
+const server = new ReplayServer();
+try {
+  for (const row of chosen) {
+    await checkModel(
+      row,
+      values.short,
+      totals,
+      (name) => server.open(name),
+      (line) => console.log(line),
+    );
+  }
+} finally {
+  await server.stop();
+}
 const seconds = ((performance.now() - begin) / 1_000).toFixed(0);
 console.log(
   `${totals.states} states and ${totals.transitions} transitions explored, ${totals.walks} random walks, ` +

@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises';
+import type { Client, QueryResult, QueryResultRow } from 'pg';
 import type { Bounds } from './quint-model.js';
 
 /** Random walks on an instance that is too large for the explorer. */
@@ -14,20 +15,28 @@ export interface BrokenTwin {
   readonly defect: string;
   /** The invariant that finds it, or `settled`. */
   readonly refuted: string;
-  /** Where it shows best; the short bounds otherwise. */
+  /** Where it shows best; the (first) short bounds otherwise. */
   readonly bounds?: Bounds;
 }
+
+export type Instances = Bounds | readonly Bounds[];
+
+/** Their list. */
+export const instancesOf = (instances: Instances): readonly Bounds[] =>
+  isList(instances) ? instances : [instances];
+
+const isList = (instances: Instances): instances is readonly Bounds[] => Array.isArray(instances);
 
 /** One specification, and what is checked of it. Bounds are all constants but `DEFECT`. */
 export interface ModelRow {
   /** Of the file `specs/NAME.qnt` and the module in it. */
   readonly name: string;
   readonly about: string;
-  /** What the explorer goes through. */
-  readonly explore: { readonly short: Bounds; readonly long: Bounds };
+  /** What the explorer goes through: one instance, or several of which each is large in another respect. */
+  readonly explore: { readonly short: Instances; readonly long: Instances };
   readonly walks?: { readonly short: WalkPlan; readonly long: WalkPlan };
   readonly invariants: readonly string[];
-  /** Values that have to be true somewhere. */
+  /** Values that have to be true somewhere, in one of the instances. */
   readonly witnesses: readonly string[];
   /** `settled` holds after at most so many steps of `settle`, from every state. */
   readonly settleSteps?: number;
@@ -44,7 +53,20 @@ export interface ReplayReport {
   readonly kinds: Readonly<Record<string, number>>;
 }
 
-export type Conformance = (options: { readonly short: boolean }) => Promise<ReplayReport>;
+/** A database with our schema, for replays alone. */
+export interface ReplayDatabase {
+  /** A session of a role that was granted `runtime`. */
+  client(): Promise<Client>;
+  /** A session of the owner's. */
+  ownerClient(): Promise<Client>;
+  /** One statement of the owner's. */
+  query<Row extends QueryResultRow = QueryResultRow>(
+    sql: string,
+    params?: readonly unknown[],
+  ): Promise<QueryResult<Row>>;
+}
+
+export type Conformance = (database: ReplayDatabase, short: boolean) => Promise<ReplayReport>;
 
 /** Where the specification lies. Programs run from the project's directory. */
 export const specFile = (name: string): string => `test/model/specs/${name}.qnt`;

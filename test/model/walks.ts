@@ -14,18 +14,28 @@ export function seeded(seed: number): () => number {
 
 const oneOf = <T>(random: () => number, all: readonly T[]): T => all[Math.floor(random() * all.length)]!;
 
+/** How likely a kind of step is, by its tag; 1 if it is not named. */
+export type Weights = Readonly<Record<string, number>>;
+
 /**
  * One successor at random: first the kind of step, and then among the steps of that kind, so that a kind with many choices does
  * not crowd out the others.
  */
-export function randomSuccessor(model: QuintModel, state: State, random: () => number): State | undefined {
+export function randomSuccessor(
+  model: QuintModel,
+  state: State,
+  random: () => number,
+  weights: Weights = {},
+): State | undefined {
   const kinds = new Map<string, State[]>();
   for (const successor of model.successors(state)) {
     const { tag } = model.step(successor);
     kinds.set(tag, [...(kinds.get(tag) ?? []), successor]);
   }
-  if (kinds.size === 0) return undefined;
-  return oneOf(random, kinds.get(oneOf(random, [...kinds.keys()]))!);
+  const weighed = [...kinds].map(([tag, of]) => ({ of, weight: weights[tag] ?? 1 }));
+  let left = random() * weighed.reduce((sum, { weight }) => sum + weight, 0);
+  const kind = weighed.find(({ weight }) => (left -= weight) < 0) ?? weighed.at(-1);
+  return kind && oneOf(random, kind.of);
 }
 
 /** A random way through the model, from an initial state on; shorter if it ends in a state without successors. */

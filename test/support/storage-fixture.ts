@@ -69,7 +69,7 @@ export async function openLane(
 }
 
 /** Rings are one for all queues: a test that looks at them as a whole begins with empty ones, in their first generation. */
-export async function emptyTables(database: TestDatabase): Promise<void> {
+export async function emptyTables(database: Pick<TestDatabase, 'query'>): Promise<void> {
   await database.query(`TRUNCATE awa.ready_entries, awa.completion_batches, awa.ready_tombstones, awa.lease_claims,
     awa.lease_claim_closures, awa.done_entries, awa.deferred_jobs, awa.dlq_entries, awa.job_unique_claims`);
   await database.query('DELETE FROM awa.ring_prunes');

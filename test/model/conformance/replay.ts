@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { describeStep } from '../explorer.js';
 import type { Plain } from '../quint/plain.js';
-import type { QuintModel, State, Step } from '../quint-model.js';
-import { randomSuccessor, seeded } from '../walks.js';
+import type { QuintModel, Step } from '../quint-model.js';
+import { randomSuccessor, seeded, type Weights } from '../walks.js';
 
 /** The real engine, as a replay drives it. */
 export interface Engine {
@@ -15,6 +15,9 @@ export interface Engine {
 export interface ReplayOptions {
   readonly seed: number;
   readonly steps: number;
+  readonly weights?: Weights;
+  /** The model's state in the terms in which the engine is observed. Without it, `observe` speaks of variables. */
+  readonly project?: (state: Readonly<Record<string, Plain>>) => Readonly<Record<string, Plain>>;
   /**
    * Whether both steps are the same operation with the same inputs, so that the engine may do either: then the replay goes on with what
    * it did. Without it the engine has to do what the model did.
@@ -31,13 +34,13 @@ export interface ReplayOptions {
 export async function replay(
   model: QuintModel,
   engine: Engine,
-  { seed, steps, sameOperation }: ReplayOptions,
+  { seed, steps, weights, project = (state) => state, sameOperation }: ReplayOptions,
 ): Promise<Step[]> {
   const random = seeded(seed);
   const taken: Step[] = [];
   let state = model.initial()[0]!;
   while (taken.length < steps) {
-    const chosen = randomSuccessor(model, state, random);
+    const chosen = randomSuccessor(model, state, random, weights);
     if (chosen === undefined) break;
     const step = model.step(chosen);
     taken.push(step);
@@ -59,21 +62,20 @@ export async function replay(
       ...(sameOperation === undefined
         ? []
         : model.successors(state).filter((other) => sameOperation(step, model.step(other)))),
-    ].find((other) => agrees(model, other, seen));
-    if (agreeing === undefined) throw fail(differences(model, chosen, seen));
+    ].find((other) => agrees(project(model.read(other)), seen));
+    if (agreeing === undefined) throw fail(differences(project(model.read(chosen)), seen));
     taken[taken.length - 1] = model.step(agreeing);
     state = agreeing;
   }
   return taken;
 }
 
-const agrees = (model: QuintModel, state: State, seen: Readonly<Record<string, Plain>>): boolean => {
-  const expected = model.read(state);
-  return Object.entries(seen).every(([name, value]) => isDeepStrictEqual(value, expected[name]));
-};
+type Facts = Readonly<Record<string, Plain>>;
 
-function differences(model: QuintModel, state: State, seen: Readonly<Record<string, Plain>>): string {
-  const expected = model.read(state);
+const agrees = (expected: Facts, seen: Facts): boolean =>
+  Object.entries(seen).every(([name, value]) => isDeepStrictEqual(value, expected[name]));
+
+function differences(expected: Facts, seen: Facts): string {
   return Object.entries(seen)
     .filter(([name, value]) => !isDeepStrictEqual(value, expected[name]))
     .map(

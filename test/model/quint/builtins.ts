@@ -44,85 +44,85 @@ export const BUILTINS: Readonly<Record<string, Builtin>> = {
   Map: (store, ...args) => store.map(args.map((pair) => [element(pair, 0), element(pair, 1)])),
   Rec: (store, ...args) =>
     store.record(args.flatMap((name, at) => (at % 2 === 0 ? [[text(name), args[at + 1]!] as const] : []))),
-  variant: (store, label, value) => store.variant(text(label!), value!),
-  not: (_, a) => !bool(a!),
+  variant: (store, label, value) => store.variant(text(label), value),
+  not: (_, a) => !bool(a),
   iff: (_, a, b) => a === b,
   eq: (_, a, b) => a === b,
   neq: (_, a, b) => a !== b,
-  iadd: (_, a, b) => small(int(a!) + int(b!)),
-  isub: (_, a, b) => small(int(a!) - int(b!)),
-  imul: (_, a, b) => small(int(a!) * int(b!)),
-  idiv: (_, a, b) => Math.trunc(int(a!) / nonZero(int(b!))),
-  imod: (_, a, b) => int(a!) % nonZero(int(b!)),
-  ipow: (_, a, b) => small(int(a!) ** int(b!)),
-  iuminus: (_, a) => 0 - int(a!),
-  ilt: (_, a, b) => int(a!) < int(b!),
-  ilte: (_, a, b) => int(a!) <= int(b!),
-  igt: (_, a, b) => int(a!) > int(b!),
-  igte: (_, a, b) => int(a!) >= int(b!),
-  item: (_, tuple, at) => element(tuple!, int(at!) - 1),
+  iadd: (_, a, b) => small(int(a) + int(b)),
+  isub: (_, a, b) => small(int(a) - int(b)),
+  imul: (_, a, b) => small(int(a) * int(b)),
+  idiv: (_, a, b) => Math.trunc(int(a) / nonZero(int(b))),
+  imod: (_, a, b) => int(a) % nonZero(int(b)),
+  ipow: (_, a, b) => small(int(a) ** int(b)),
+  iuminus: (_, a) => 0 - int(a),
+  ilt: (_, a, b) => int(a) < int(b),
+  ilte: (_, a, b) => int(a) <= int(b),
+  igt: (_, a, b) => int(a) > int(b),
+  igte: (_, a, b) => int(a) >= int(b),
+  item: (_, tuple, at) => element(tuple, int(at) - 1),
   tuples: (store, ...sets) => store.set(product(sets.map(items)).map((tuple) => store.tuple(tuple))),
-  to: (store, from, to) => store.set(upTo(int(from!), int(to!))),
-  contains: (_, set, value) => has(set!, value!),
-  in: (_, value, set) => has(set!, value!),
-  subseteq: (_, a, b) => items(a!).every((value) => has(b!, value)),
-  union: (store, a, b) => store.set([...items(a!), ...items(b!)]),
-  intersect: (store, a, b) => store.set(items(a!).filter((value) => has(b!, value))),
-  exclude: (store, a, b) => store.set(items(a!).filter((value) => !has(b!, value))),
-  size: (_, set) => items(set!).length,
+  to: (store, from, to) => store.set(upTo(int(from), int(to))),
+  contains: (_, set, value) => has(set, value),
+  in: (_, value, set) => has(set, value),
+  subseteq: (_, a, b) => items(a).every((value) => has(b, value)),
+  union: (store, a, b) => store.set([...items(a), ...items(b)]),
+  intersect: (store, a, b) => store.set(items(a).filter((value) => has(b, value))),
+  exclude: (store, a, b) => store.set(items(a).filter((value) => !has(b, value))),
+  size: (_, set) => items(set).length,
   isFinite: () => true,
-  flatten: (store, sets) => store.set(items(sets!).flatMap(items)),
-  powerset: (store, set) => store.set(subsets(items(set!)).map((subset) => store.set(subset))),
+  flatten: (store, sets) => store.set(items(sets).flatMap(items)),
+  powerset: (store, set) => store.set(subsets(items(set)).map((subset) => store.set(subset))),
   getOnlyElement: (_, set) => {
-    if (items(set!).length !== 1) throw new Error('a set has not exactly one element');
-    return element(set!, 0);
+    if (items(set).length !== 1) throw new Error('a set has not exactly one element');
+    return element(set, 0);
   },
   allListsUpTo: (store, set, length) =>
     store.set(
-      upTo(0, int(length!)).flatMap((n) =>
-        product(Array.from({ length: n }, () => items(set!))).map((list) => store.list(list)),
+      upTo(0, int(length)).flatMap((n) =>
+        product(Array.from({ length: n }, () => items(set))).map((list) => store.list(list)),
       ),
     ),
   setOfMaps: (store, domain, range) =>
     store.set(
-      product(items(domain!).map(() => items(range!))).map((values) =>
-        store.map(items(domain!).map((key, at) => [key, values[at]!])),
+      product(items(domain).map(() => items(range))).map((values) =>
+        store.map(items(domain).map((key, at) => [key, values[at]!])),
       ),
     ),
-  setToMap: (store, set) => store.map(items(set!).map((pair) => [element(pair, 0), element(pair, 1)])),
-  keys: (store, map) => store.set(keys(map!)),
-  get: (_, map, key) => lookUp(map!, key!),
-  put: (store, map, key, value) => store.map([...pairs(map!), [key!, value!]]),
+  setToMap: (store, set) => store.map(items(set).map((pair) => [element(pair, 0), element(pair, 1)])),
+  keys: (store, map) => store.set(keys(map)),
+  get: (_, map, key) => lookUp(map, key),
+  put: (store, map, key, value) => store.map([...pairs(map), [key, value]]),
   set: (store, map, key, value) => {
-    lookUp(map!, key!);
-    return store.map([...pairs(map!), [key!, value!]]);
+    lookUp(map, key);
+    return store.map([...pairs(map), [key, value]]);
   },
-  field: (store, record, name) => store.field(composite(record!), text(name!)),
-  fieldNames: (store, record) => store.set(store.fieldNames(composite(record!))),
-  with: (store, record, name, value) => store.withField(composite(record!), text(name!), value!),
-  length: (_, list) => items(list!).length,
-  nth: (_, list, at) => element(list!, int(at!)),
-  head: (_, list) => element(list!, 0),
+  field: (store, record, name) => store.field(composite(record), text(name)),
+  fieldNames: (store, record) => store.set(store.fieldNames(composite(record))),
+  with: (store, record, name, value) => store.withField(composite(record), text(name), value),
+  length: (_, list) => items(list).length,
+  nth: (_, list, at) => element(list, int(at)),
+  head: (_, list) => element(list, 0),
   tail: (store, list) => {
-    element(list!, 0);
-    return store.list(items(list!).slice(1));
+    element(list, 0);
+    return store.list(items(list).slice(1));
   },
-  append: (store, list, value) => store.list([...items(list!), value!]),
-  concat: (store, a, b) => store.list([...items(a!), ...items(b!)]),
-  range: (store, from, to) => store.list(upTo(int(from!), int(to!) - 1)),
-  indices: (store, list) => store.set(upTo(0, items(list!).length - 1)),
+  append: (store, list, value) => store.list([...items(list), value]),
+  concat: (store, a, b) => store.list([...items(a), ...items(b)]),
+  range: (store, from, to) => store.list(upTo(int(from), int(to) - 1)),
+  indices: (store, list) => store.set(upTo(0, items(list).length - 1)),
   slice: (store, list, from, to) => {
-    if (int(from!) < 0 || int(from!) > int(to!) || int(to!) > items(list!).length) {
-      throw new Error(`a list has no slice ${String(from)}..${String(to)}`);
+    if (int(from) < 0 || int(from) > int(to) || int(to) > items(list).length) {
+      throw new Error(`a list has no slice ${int(from)}..${int(to)}`);
     }
-    return store.list(items(list!).slice(int(from!), int(to!)));
+    return store.list(items(list).slice(int(from), int(to)));
   },
   replaceAt: (store, list, at, value) => {
-    element(list!, int(at!));
-    return store.list(items(list!).with(int(at!), value!));
+    element(list, int(at));
+    return store.list(items(list).with(int(at), value));
   },
   assert: (_, condition) => {
-    if (!bool(condition!)) throw new Error('an assertion of the model does not hold');
+    if (!bool(condition)) throw new Error('an assertion of the model does not hold');
     return true;
   },
 };

@@ -127,17 +127,17 @@ export class ValueStore {
 }
 
 export const bool = (value: Value): boolean => {
-  if (typeof value !== 'boolean') throw new Error(`${String(value)} is not a boolean`);
+  if (typeof value !== 'boolean') throw new Error(`a ${typeof value} is not a boolean`);
   return value;
 };
 
 export const int = (value: Value): number => {
-  if (typeof value !== 'number') throw new Error(`${String(value)} is not an integer`);
+  if (typeof value !== 'number') throw new Error(`a ${typeof value} is not an integer`);
   return value;
 };
 
 export const text = (value: Value): string => {
-  if (typeof value !== 'string') throw new Error(`${String(value)} is not a string`);
+  if (typeof value !== 'string') throw new Error(`a ${typeof value} is not a string`);
   return value;
 };
 

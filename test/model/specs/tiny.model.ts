@@ -11,5 +11,8 @@ export const model: ModelRow = {
   invariants: ['nothing_lost'],
   witnesses: ['everybody_wrote'],
   settleSteps: 6,
-  twins: [{ defect: 'no_lock', refuted: 'nothing_lost' }],
+  twins: [
+    { defect: 'no_lock', refuted: 'nothing_lost' },
+    { defect: 'lock_kept', refuted: 'settled' },
+  ],
 };

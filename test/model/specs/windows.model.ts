@@ -1,6 +1,6 @@
 import type { ModelRow } from '../models.js';
 
-const common = { PRODUCERS: 2, CLAIMERS: 1, LIMIT: 2, SLOTS: 2, COARSE: false };
+const common = { PRODUCERS: 2, CLAIMERS: 1, LIMIT: 2, READY_SLOTS: 2, CLAIM_SLOTS: 2, COARSE: false };
 
 const small = { ...common, TRANSACTIONS: 2, JOBS: 2 };
 
@@ -9,7 +9,11 @@ export const model: ModelRow = {
   about: 'enqueue, window claim, cancel, rotation and prune of one lane',
   explore: {
     short: small,
-    long: { ...common, TRANSACTIONS: 2, JOBS: 3 },
+    long: [
+      { ...small, JOBS: 3, CLAIMERS: 2 },
+      // More transactions, without rings.
+      { ...common, PRODUCERS: 3, TRANSACTIONS: 3, JOBS: 3, READY_SLOTS: 1, CLAIM_SLOTS: 1 },
+    ],
   },
   invariants: [
     'nothing_lost',
@@ -30,6 +34,7 @@ export const model: ModelRow = {
     'buried_passed',
   ],
   settleSteps: 16,
+  conformance: async () => (await import('../conformance/windows.js')).replayWindows,
   twins: [
     { defect: 'no_probe', refuted: 'nothing_lost' },
     { defect: 'no_cuts', refuted: 'claimed_once' },
@@ -43,5 +48,6 @@ export const model: ModelRow = {
     { defect: 'prune_unlocked', refuted: 'pruned_held_nothing_live' },
     { defect: 'carry_forgotten', refuted: 'claimed_once' },
     { defect: 'open_forgotten', refuted: 'attempts_are_known' },
+    { defect: 'lock_survives', refuted: 'settled' },
   ],
 };
