@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { PgAdapter } from '../../../lib/storage/adapters/pg.adapter.js';
 import { cancelJobs } from '../../../lib/storage/operations/cancel-jobs.js';
 import { claimJobs, type ClaimedJob } from '../../../lib/storage/operations/claim-jobs.js';
@@ -24,6 +24,7 @@ import { registerQueues } from '../../../lib/storage/operations/queues.js';
 import { saveAttemptStates } from '../../../lib/storage/operations/save-attempt-states.js';
 import { settleOverdue } from '../../../lib/storage/operations/settle-overdue.js';
 import { schemaName } from '../../../lib/storage/schema-name.js';
+import type { ReplayDatabase } from '../models.js';
 import type { Plain } from '../quint/plain.js';
 import type { Step } from '../quint-model.js';
 import { readRows } from './attempts-rows.js';
@@ -36,11 +37,29 @@ const HOURS = 36_000_000;
 const KIND = 'replayed';
 const TIMEOUT_MS = 3_600_000;
 
-/** Where to replay: a database of the replay's own. */
-export interface ReplayDatabase {
-  /** The role of the applications. */
-  readonly url: string;
-  readonly ownerUrl: string;
+/** Sessions of one database, for one walk after the other. */
+export interface Connections {
+  readonly owner: Client;
+  /** For what is no transaction of the model's. */
+  readonly client: Client;
+  /** Those of transactions, while there is none on them. */
+  readonly idle: Client[];
+  readonly more: () => Promise<Client>;
+}
+
+export async function openConnections(database: ReplayDatabase): Promise<Connections> {
+  // A statement that has to wait would wait for ever: the model says that none does.
+  const impatient = async (opened: Promise<Client>): Promise<Client> => {
+    const client = await opened;
+    await client.query("SET lock_timeout = '2s'");
+    return client;
+  };
+  return {
+    owner: await impatient(database.ownerClient()),
+    client: await impatient(database.client()),
+    idle: [],
+    more: () => impatient(database.client()),
+  };
 }
 
 interface Bounds {
@@ -78,37 +97,34 @@ export class AttemptsEngine implements Engine {
   private readonly fresh = new Set<number>();
   private readonly held = new Map<string, Held>();
   private readonly txs = new Map<string, OpenTx>();
-  private readonly idle: Client[] = [];
   private readonly walk = randomUUID();
   private readonly leader = randomUUID();
   private revision = 0;
 
   private constructor(
-    private readonly database: ReplayDatabase,
-    private readonly owner: Client,
-    private readonly client: Client,
+    private readonly connections: Connections,
     private readonly bounds: Bounds,
   ) {}
 
-  static async open(database: ReplayDatabase, bounds: Bounds): Promise<AttemptsEngine> {
-    const owner = await connected(database.ownerUrl);
-    await owner.query(`TRUNCATE awa.ready_entries, awa.completion_batches, awa.ready_tombstones, awa.lease_claims,
-      awa.lease_claim_closures, awa.done_entries, awa.deferred_jobs, awa.dlq_entries, awa.attempt_state, awa.runtime_instances`);
-    return new AttemptsEngine(database, owner, await connected(database.url), bounds);
+  /** Empties the tables. */
+  static async open(connections: Connections, bounds: Bounds): Promise<AttemptsEngine> {
+    await connections.owner
+      .query(`TRUNCATE awa.ready_entries, awa.completion_batches, awa.ready_tombstones, awa.lease_claims,
+        awa.lease_claim_closures, awa.done_entries, awa.deferred_jobs, awa.dlq_entries, awa.attempt_state, awa.runtime_instances`);
+    return new AttemptsEngine(connections, bounds);
   }
 
+  /** Ends what is still open. */
   async close(): Promise<void> {
-    const clients = [
-      this.owner,
-      this.client,
-      ...this.idle,
-      ...[...this.txs.values()].map(({ client }) => client),
-    ];
-    await Promise.all(clients.map((client) => client.end()));
+    for (const { client } of this.txs.values()) {
+      await client.query('ROLLBACK');
+      this.connections.idle.push(client);
+    }
+    this.txs.clear();
   }
 
   async observe(): Promise<Readonly<Record<string, Plain>>> {
-    const { rows, listed } = await readRows(this.owner, this);
+    const { rows, listed } = await readRows(this.connections.owner, this);
     const numbers = Array.from({ length: this.bounds.instances + 1 }, (_, at) => at + 1);
     return {
       ...rows,
@@ -161,14 +177,14 @@ export class AttemptsEngine implements Engine {
 
   /** Odd jobs' queues have dead letters. Nobody's queue is hot, however often it is claimed from. */
   private async enqueue(deferred: readonly number[]): Promise<void> {
-    const port = new PgAdapter(this.client);
+    const port = new PgAdapter(this.connections.client);
     const numbers = Array.from({ length: this.bounds.jobs }, (_, at) => at + 1);
     await registerQueues(
       port,
       SCHEMA,
       numbers.map((job) => ({ name: this.queueOf(job), deadLetterMs: job % 2 === 1 ? 86_400_000 : 0 })),
     );
-    await this.owner.query(
+    await this.connections.owner.query(
       `UPDATE awa.queue_claimer_state SET refreshed_at = clock_timestamp() + interval '1 hour' WHERE queue LIKE $1`,
       [`${this.walk}%`],
     );
@@ -196,7 +212,7 @@ export class AttemptsEngine implements Engine {
     const instanceId = randomUUID();
     this.instances.set(instanceId, inst);
     this.instanceIds.set(inst, instanceId);
-    await registerInstance(new PgAdapter(this.client), SCHEMA, {
+    await registerInstance(new PgAdapter(this.connections.client), SCHEMA, {
       instanceId,
       hostname: 'model',
       pid: inst,
@@ -210,17 +226,18 @@ export class AttemptsEngine implements Engine {
   }
 
   private async beat(inst: number, alive: boolean): Promise<void> {
-    const answer = await heartbeat(new PgAdapter(this.client), SCHEMA, this.idOf(inst));
+    const answer = await heartbeat(new PgAdapter(this.connections.client), SCHEMA, this.idOf(inst));
     if (answer !== alive) throw new Error(`the heartbeat answered ${answer}`);
     if (!alive) return;
-    await this.owner.query("UPDATE awa.runtime_instances SET stale_after = '10 h' WHERE instance_id = $1", [
-      this.idOf(inst),
-    ]);
+    await this.connections.owner.query(
+      "UPDATE awa.runtime_instances SET stale_after = '10 h' WHERE instance_id = $1",
+      [this.idOf(inst)],
+    );
     this.fresh.add(inst);
   }
 
   private async silence(inst: number): Promise<void> {
-    await this.owner.query(
+    await this.connections.owner.query(
       "UPDATE awa.runtime_instances SET heartbeat_at = now() - interval '2 hours', stale_after = '1 ms' WHERE instance_id = $1",
       [this.idOf(inst)],
     );
@@ -234,12 +251,12 @@ export class AttemptsEngine implements Engine {
 
   /** Due is this one, and of those that nobody has locked no other. */
   private async promote(job: number): Promise<void> {
-    await this.owner.query(
+    await this.connections.owner.query(
       `UPDATE awa.deferred_jobs d SET run_at = now() + CASE WHEN d.job_id = $1 THEN interval '-1 s' ELSE interval '1 h' END
        WHERE d.job_id IN (SELECT f.job_id FROM awa.deferred_jobs f FOR UPDATE SKIP LOCKED)`,
       [this.jobIdOf(job)],
     );
-    const { promoted } = await promoteDeferred(new PgAdapter(this.client), SCHEMA, 100);
+    const { promoted } = await promoteDeferred(new PgAdapter(this.connections.client), SCHEMA, 100);
     if (promoted !== 1) throw new Error(`${promoted} jobs were promoted`);
   }
 
@@ -247,7 +264,7 @@ export class AttemptsEngine implements Engine {
     const known = this.knownBy(value);
     known.hasTried = true;
     this.revision += 1;
-    const [result] = await saveAttemptStates(new PgAdapter(this.client), SCHEMA, [
+    const [result] = await saveAttemptStates(new PgAdapter(this.connections.client), SCHEMA, [
       {
         job: known.job,
         revision: this.revision,
@@ -261,7 +278,7 @@ export class AttemptsEngine implements Engine {
   /** Both ways to hand a result in say that it does not count. */
   private async closeInVain(name: { readonly inst: number } & AttemptName): Promise<void> {
     const { job, result, hasTried } = this.knownBy(name);
-    const port = new PgAdapter(this.client);
+    const port = new PgAdapter(this.connections.client);
     if (result === 'completed') {
       const free = await completeFreeAttempts(port, SCHEMA, [job], () => hasTried);
       const stale = await completeAttempts(port, SCHEMA, [job], () => hasTried);
@@ -277,7 +294,7 @@ export class AttemptsEngine implements Engine {
 
   private async begin(tx: ModelTx): Promise<void> {
     if (tx.kind === 'overdue') await this.moveClaim(tx, '-1 day');
-    const client = this.idle.pop() ?? (await connected(this.database.url));
+    const client = this.connections.idle.pop() ?? (await this.connections.more());
     let claimed: readonly ClaimedJob[] = [];
     try {
       await client.query('BEGIN');
@@ -364,12 +381,12 @@ export class AttemptsEngine implements Engine {
     const open = this.txs.get(key)!;
     await open.client.query(how);
     this.txs.delete(key);
-    this.idle.push(open.client);
+    this.connections.idle.push(open.client);
     return open;
   }
 
   private async moveClaim({ items: [item] }: ModelTx, by: string): Promise<void> {
-    await this.owner.query(
+    await this.connections.owner.query(
       'UPDATE awa.lease_claims SET claimed_at = clock_timestamp() + $3::interval WHERE $1::bigint = ANY (job_ids) AND $2::int = ANY (run_leases)',
       [this.jobIdOf(item!.job), item!.lease, by],
     );
@@ -400,12 +417,3 @@ const settlement = (job: ClaimedJob, outcome: string) => ({
   error: 'as the model says',
   delayMs: TIMEOUT_MS,
 });
-
-/** A statement that has to wait would wait for ever: the model says that none does. */
-async function connected(connectionString: string): Promise<Client> {
-  const client = new Client({ connectionString });
-  client.on('error', () => undefined);
-  await client.connect();
-  await client.query("SET lock_timeout = '2s'");
-  return client;
-}

@@ -1,23 +1,31 @@
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { useTestDatabase } from '../../support/test-database.js';
-import { LARGE } from '../specs/attempts.bounds.js';
-import { replayAttempts } from './attempts.replay.js';
+import { replayAttempts } from './attempts.js';
 
 const database = useTestDatabase();
 
-it('does to attempts what the model says, step by step', async () => {
-  const { kinds } = await replayAttempts(database, LARGE, { walks: 12, steps: 120 });
-  // What the random walks must have come to, or the comparison says little.
-  expect(Object.keys(kinds)).toEqual(
-    expect.arrayContaining([
-      'CloseBegan',
-      'RescueBegan',
-      'OverdueBegan',
-      'ReleaseBegan',
-      'Unanswered',
-      'Aborted',
-      'SavedState',
-      'Stale',
-    ]),
-  );
-}, 60_000);
+test('the engine does what the model of attempts does', async () => {
+  const report = await replayAttempts(database, true);
+
+  // Whatever the seeds are: a kind of step that no walk took was not compared.
+  expect(Object.keys(report.kinds).sort()).toEqual([
+    'Aborted',
+    'Beat',
+    'Began',
+    'Born',
+    'CancelBegan',
+    'ClaimBegan',
+    'CloseBegan',
+    'Committed',
+    'Died',
+    'OverdueBegan',
+    'Promoted',
+    'ReleaseBegan',
+    'RescueBegan',
+    'Returned',
+    'SavedState',
+    'Stale',
+    'Unanswered',
+    'WentStale',
+  ]);
+}, 120_000);

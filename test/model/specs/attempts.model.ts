@@ -1,5 +1,5 @@
 import type { ModelRow } from '../models.js';
-import { LARGE, RETRIED, SMALL } from './attempts.bounds.js';
+import { LARGE, RESULTS, RESULTS_RETRIED, RETRIED, SMALL, TWO_JOBS } from './attempts.bounds.js';
 
 /** Where nothing overlaps, a retried job is found sooner. */
 const SERIAL = { ...RETRIED, TRANSACTIONS: 1 };
@@ -7,7 +7,10 @@ const SERIAL = { ...RETRIED, TRANSACTIONS: 1 };
 export const model: ModelRow = {
   name: 'attempts',
   about: 'who may end an attempt, how often, and what is left behind',
-  explore: { short: SMALL, long: RETRIED },
+  explore: {
+    short: [SMALL, RESULTS],
+    long: [RETRIED, RESULTS_RETRIED, TWO_JOBS],
+  },
   walks: {
     short: { bounds: LARGE, walks: 30, steps: 80 },
     long: { bounds: LARGE, walks: 300, steps: 150 },
@@ -55,6 +58,8 @@ export const model: ModelRow = {
     { defect: 'release_forgets', refuted: 'nowhereLost' },
     { defect: 'save_without_lock', refuted: 'noZombieState' },
     { defect: 'drop_if_answered', refuted: 'noZombieState' },
+    { defect: 'rescue_once', refuted: 'settled' },
+    { defect: 'lost_claim_kept', refuted: 'settled' },
   ],
-  conformance: async () => (await import('../conformance/attempts.conformance.js')).conformance,
+  conformance: async () => (await import('../conformance/attempts.js')).replayAttempts,
 };
