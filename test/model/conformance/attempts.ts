@@ -8,20 +8,25 @@ const STEPS = 120;
 
 /** More of what makes work, less of what changes nothing. */
 const WEIGHTS = {
-  Beat: 0.3,
+  Beat: 0.1,
+  CancelBegan: 0.3,
+  Died: 0.4,
+  WentStale: 0.6,
+  Aborted: 0.6,
   SavedState: 0.6,
   Born: 0.5,
   ClaimBegan: 2,
   Committed: 2,
-  Began: 3,
   CloseBegan: 2,
+  Began: 3,
+  OverdueBegan: 3,
 };
 
 /** Replays walks of `attempts` by the operations that the runtime calls, on connections with transactions that stay open. */
 export async function replayAttempts(
   database: ReplayDatabase,
   short: boolean,
-  walks = short ? 12 : 120,
+  walks = short ? 10 : 120,
 ): Promise<ReplayReport> {
   const model = await QuintModel.load(specFile('attempts'), 'attempts', { DEFECT: 'none', ...LARGE });
   const connections = await openConnections(database);
