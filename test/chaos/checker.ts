@@ -24,7 +24,7 @@ export function check(history: History, facts: DatabaseFacts, options: CheckOpti
   const findings = new Findings();
   const ids = new Set([...history.jobs.keys(), ...facts.ended.keys()]);
   for (const id of ids) {
-    const job = history.jobs.get(id) ?? { id, kind: '', tx: undefined, attempts: new Map() };
+    const job = history.jobs.get(id) ?? { id, kind: '', tx: undefined, attempts: new Map(), events: [] };
     const records = facts.ended.get(id) ?? [];
     checkOrigin(findings, history, job, records);
     checkEnd(findings, history, job, records, options);

@@ -2,6 +2,9 @@ import { closeSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ChaosRecord, RecordedOutcome } from './record.js';
 
+/** What was recorded of a job's attempts. */
+export type AttemptRecord = Extract<ChaosRecord, { readonly type: 'start' | 'effect' | 'outcome' }>;
+
 export interface RecordedAttempt {
   readonly job: string;
   readonly lease: number;
@@ -19,6 +22,8 @@ export interface RecordedJob {
   /** The transaction that enqueued it; undefined for one that nobody has offered. */
   tx: string | undefined;
   readonly attempts: Map<number, RecordedAttempt>;
+  /** By process in order. */
+  readonly events: AttemptRecord[];
 }
 
 /** What became of a transaction of a producer. `unsure`: its producer never heard. */
@@ -80,6 +85,7 @@ export class History {
         const { job: id, lease, attempt, maxAttempts, kind } = record;
         const job = this.job(id);
         job.kind = kind;
+        job.events.push(record);
         const known = job.attempts.get(lease);
         if (known !== undefined) known.starts += 1;
         else
@@ -95,14 +101,19 @@ export class History {
         break;
       }
       case 'effect': {
-        const attempt = this.job(record.job).attempts.get(record.lease);
+        const job = this.job(record.job);
+        job.events.push(record);
+        const attempt = job.attempts.get(record.lease);
         if (attempt !== undefined) attempt.effects += 1;
         break;
       }
-      case 'outcome':
-        this.job(record.job).attempts.get(record.lease)?.outcomes.push(record.outcome);
+      case 'outcome': {
+        const job = this.job(record.job);
+        job.events.push(record);
+        job.attempts.get(record.lease)?.outcomes.push(record.outcome);
         if (record.outcome === 'completed') this.successes.push(record.at);
         break;
+      }
     }
   }
 
@@ -114,7 +125,7 @@ export class History {
   private job(id: string): RecordedJob {
     let job = this.jobs.get(id);
     if (job === undefined) {
-      job = { id, kind: '', tx: undefined, attempts: new Map() };
+      job = { id, kind: '', tx: undefined, attempts: new Map(), events: [] };
       this.jobs.set(id, job);
     }
     return job;

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { readJobRules } from '../model/trace-check/job-rules.js';
 import { Ground } from './ground.js';
 import { runScenario, type ScenarioReport } from './run-scenario.js';
 import type { Form, Scenario } from './scenario.js';
@@ -23,6 +24,7 @@ if (chosen.length === 0) {
   process.exit(2);
 }
 
+const rules = await readJobRules();
 const binDir = process.env['TEST_POSTGRES_BIN'];
 let shared: Ground | undefined;
 let problems = 0;
@@ -55,7 +57,7 @@ async function runOn(scenario: Scenario): Promise<ScenarioReport> {
     shared ??= own === undefined ? await Ground.prepare({ binDir }) : undefined;
     const ground = own?.ground ?? shared;
     if (ground === undefined) throw new Error('no cluster to run on');
-    return await runScenario(scenario, form, ground, rate);
+    return await runScenario(scenario, form, ground, rate, rules);
   } finally {
     await own?.stop();
   }
@@ -68,6 +70,7 @@ function print({
   ratio,
   jobs,
   attempts,
+  events,
   notes,
   problems: found,
   directory,
@@ -77,7 +80,7 @@ function print({
   console.log(
     `  ${recovery}, ${before.toFixed(0)} jobs/s before, ${worst.toFixed(0)} in the worst second, ` +
       `${(ratio * 100).toFixed(0)} % after; ` +
-      `${jobs} jobs, ${attempts} attempts${notes.map((note) => `; ${note}`).join('')}`,
+      `${jobs} jobs, ${attempts} attempts, ${events} events compared with the model${notes.map((note) => `; ${note}`).join('')}`,
   );
   for (const problem of found) console.log(`  PROBLEM: ${problem}`);
   if (found.length > 0) console.log(`  records and logs: ${directory}`);

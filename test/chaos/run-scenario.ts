@@ -2,6 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { checkTraces } from '../model/trace-check/check-traces.js';
+import type { JobRules } from '../model/trace-check/job-rules.js';
 import { Arena } from './arena.js';
 import { check } from './checker.js';
 import type { Ground } from './ground.js';
@@ -26,18 +28,25 @@ export interface ScenarioReport {
   readonly ratio: number;
   readonly jobs: number;
   readonly attempts: number;
+  /** Events of jobs that were compared with the model of attempts. */
+  readonly events: number;
   readonly notes: readonly string[];
   readonly problems: readonly string[];
   /** Where records and logs are; removed when nothing is wrong. */
   readonly directory: string;
 }
 
-/** Load, fault, recovery, quiet; then the checker. */
+/**
+ * Load, fault, recovery, quiet; then the checker, and the comparison of each job's events with the model.
+ *
+ * @param rules what a job can do, by the model of attempts
+ */
 export async function runScenario(
   scenario: Scenario,
   form: Form,
   ground: Ground,
   rate: number,
+  rules: JobRules,
 ): Promise<ScenarioReport> {
   const directory = await mkdtemp(join(tmpdir(), `chaos-${scenario.name}-`));
   const database = `chaos_${scenario.name.replaceAll('-', '_')}`;
@@ -49,6 +58,7 @@ export async function runScenario(
   let worst = Number.NaN;
   let recoveryMs: number | undefined;
   let ratio = Number.NaN;
+  let events = 0;
   try {
     await arena.open();
     before = await arena.steady(form.pick(2_500, 10_000));
@@ -67,9 +77,11 @@ export async function runScenario(
     ratio = rateBetween(arena.history.successes, backAt, after) / before;
     if (recoveryMs !== undefined && ratio < LEAST_RATIO)
       problems.push(`${(ratio * 100).toFixed(0)} % of the throughput after the recovery`);
-    problems.push(
-      ...check(arena.history, await arena.facts(), { isKept: retentionMs === undefined, burnsNoAttempt }),
-    );
+    const facts = await arena.facts();
+    problems.push(...check(arena.history, facts, { isKept: retentionMs === undefined, burnsNoAttempt }));
+    const traces = checkTraces(rules, arena.history, facts);
+    events = traces.events;
+    problems.push(...traces.problems);
   } catch (error) {
     problems.push(describe(error));
   }
@@ -89,6 +101,7 @@ export async function runScenario(
     ratio,
     jobs: jobs.size,
     attempts,
+    events,
     notes,
     problems,
     directory,
