@@ -1,6 +1,5 @@
 export type { AdminNote } from './admin/admin-note.js';
 export { QueueAdminService } from './admin/queue-admin.service.js';
-export type { QueueClaimerLease, QueueInfo } from './admin/queue-info.js';
 export { type AwaModuleAsyncOptions, type AwaOptionsFactory, AwaModule } from './awa.module.js';
 export * from './errors/index.js';
 export {
@@ -69,5 +68,6 @@ export type { PgClientLike, TransactionOptions } from './queue/transaction-optio
 export { JOB_STATES, type JobState } from './storage/job-state.js';
 export type { CancelledJob } from './storage/operations/cancel-jobs.js';
 export type { JobCount } from './storage/operations/count-jobs.js';
+export type { QueueClaimerLease, QueueInfo } from './storage/queue-info.js';
 export { AwaWorker } from './worker/awa-worker.js';
 export type { WorkerState } from './worker/worker-control.js';

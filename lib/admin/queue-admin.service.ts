@@ -14,9 +14,9 @@ import {
   resumeQueue,
 } from '../storage/operations/queue-admin.js';
 import { listQueues } from '../storage/operations/queues.js';
+import type { QueueInfo } from '../storage/queue-info.js';
 import { VERSION } from '../version.js';
 import { type AdminNote, checkAdminNote, noteText } from './admin-note.js';
-import type { QueueInfo } from './queue-info.js';
 
 /** Jobs that one statement of a drain cancels. */
 const DRAIN_BATCH = 500;

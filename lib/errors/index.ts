@@ -12,5 +12,4 @@ export { NotStartedError } from './not-started.error.js';
 export { SchemaMismatchError } from './schema-mismatch.error.js';
 export { StaleAttemptError } from './stale-attempt.error.js';
 export { UniqueConflictError } from './unique-conflict.error.js';
-export { UnknownJobKindError } from './unknown-job-kind.error.js';
 export { UnknownQueueError } from './unknown-queue.error.js';

@@ -61,7 +61,7 @@ export class AttemptStateWriter implements AttemptStateSink {
 
   /** Resolves when everything said so far is durable, or refused. */
   async flushed(): Promise<void> {
-    await Promise.allSettled([...this.dirty].map(async (state) => state.flush()));
+    await Promise.all([...this.dirty].map(async (state) => state.settled()));
   }
 
   private async turn(): Promise<number> {

@@ -86,6 +86,14 @@ export class AttemptState {
     return flushed;
   }
 
+  /**
+   * Resolves when everything said so far is durable, or never will be. For those who end the attempt: what was said last goes on
+   * with the job, and of a refusal they hear themselves.
+   */
+  async settled(): Promise<void> {
+    if (this.isDirty) await this.flush().catch(() => undefined);
+  }
+
   /** What is to be stored now. */
   change(): AttemptStateChange {
     this.mayBeStored = true;

@@ -8,8 +8,8 @@ import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import { completeAttempts, settleAttempts } from '../storage/operations/close-attempts.js';
 import { limitIdleTime } from '../storage/operations/limit-idle-time.js';
 import type { SqlPort } from '../storage/sql-port.js';
+import type { AttemptResult } from './attempt-result.js';
 import type { Attempt } from './attempt.js';
-import type { AttemptResult } from './executor.js';
 
 /**
  * Between the statement that ends the attempt and COMMIT, in milliseconds: a process that stands still there keeps the claim locked, and
@@ -46,8 +46,7 @@ export class AttemptTransactions {
       if (manager.queryRunner?.isTransactionActive !== true) {
         throw new Error('the handler has ended the transaction of its context: leave that to the library');
       }
-      // What it said last goes on with the job. A refusal is the next statement's to hear as well.
-      if (result !== 'completed' && attempt.state.isDirty) await attempt.state.flush().catch(() => undefined);
+      if (result !== 'completed') await attempt.state.settled();
       const port = new TypeOrmAdapter(manager);
       await limitIdleTime(port, MAX_IDLE_MS);
       state = await this.close(port, attempt.job, result);

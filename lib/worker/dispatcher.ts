@@ -1,5 +1,5 @@
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
-import { type AttemptResult, RELEASED } from './executor.js';
+import { type AttemptResult, RELEASED } from './attempt-result.js';
 import type { KindLimits } from './kind-limits.js';
 import type { PrefetchSizes } from './prefetch-sizes.js';
 import type { QueueSlots } from './queue-slots.js';

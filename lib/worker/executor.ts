@@ -8,7 +8,6 @@ import {
   isJobOutcome,
   type Job,
   type JobContext,
-  type JobOutcome,
   type JobPriority,
   parsePayload,
   retryDelayMs,
@@ -17,13 +16,11 @@ import { validateArgs } from '../queue/validate-args.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import type { Settlement } from '../storage/operations/close-attempts.js';
 import type { Attempt } from './attempt.js';
+import { type AttemptResult, fromOutcome, RELEASED } from './attempt-result.js';
 import type { AttemptTransactions } from './attempt-transactions.js';
 import type { EnhancedHandler, HandlerEnhancers } from './handler-enhancers.js';
 import { contextOf, type HandlerInstance, resolveHandler } from './handler-resolver.js';
 import { UnknownKinds } from './unknown-kinds.js';
-
-/** How an attempt ended: `completed`, or what to settle it with. */
-export type AttemptResult = 'completed' | Omit<Settlement, 'job'>;
 
 /** Runs one attempt: finds the handler, checks the arguments, calls it, and says how it ended. Never throws. */
 export class Executor {
@@ -142,13 +139,6 @@ async function call(instance: HandlerInstance, job: Job, context: JobContext): P
   return isJobOutcome(result) ? fromOutcome(result) : 'completed';
 }
 
-/** The attempt is given back and the job available at once. */
-export const RELEASED: Omit<Settlement, 'job'> = Object.freeze({
-  outcome: 'released',
-  error: undefined,
-  delayMs: undefined,
-});
-
 /** Whatever a handler threw after its time was over, that is why it failed. */
 function withCause(timeout: JobTimeoutError, thrown: unknown): JobTimeoutError {
   return thrown === timeout ? timeout : new JobTimeoutError(timeout.timeoutMs, { cause: thrown });
@@ -177,23 +167,5 @@ async function checkedArgs(
     throw error instanceof InvalidJobArgsError
       ? new UnusableArgs('unusable arguments', { cause: error })
       : error;
-  }
-}
-
-function fromOutcome({ type, reason, delayMs }: JobOutcome): AttemptResult {
-  switch (type) {
-    case 'complete':
-      return 'completed';
-    case 'fail':
-      return { outcome: 'failed', error: reason, delayMs: undefined };
-    case 'cancel':
-      return { outcome: 'cancelled', error: reason, delayMs: undefined };
-    case 'retryAfter':
-      return { outcome: 'error', error: reason ?? 'the handler asked for a retry', delayMs };
-    case 'snooze':
-      return { outcome: 'snoozed', error: undefined, delayMs };
-    default:
-      // Of another version of this package.
-      return { outcome: 'error', error: `unknown outcome "${String(type)}"`, delayMs: undefined };
   }
 }

@@ -1,9 +1,13 @@
 import type { CanActivate, NestInterceptor } from '@nestjs/common';
 import type { ContextId, ModulesContainer } from '@nestjs/core';
 import { ExternalExceptionFilterContext } from '@nestjs/core/exceptions/external-exception-filter-context.js';
-import { GuardsConsumer, GuardsContextCreator } from '@nestjs/core/guards/index.js';
-import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
-import { InterceptorsConsumer, InterceptorsContextCreator } from '@nestjs/core/interceptors/index.js';
+import {
+  ExecutionContextHost,
+  GuardsConsumer,
+  GuardsContextCreator,
+  InterceptorsConsumer,
+  InterceptorsContextCreator,
+} from '@nestjs/core/internal';
 import { isObservable, lastValueFrom } from 'rxjs';
 import type { DiscoveredHandler } from '../discovery/discovered-handler.js';
 import {
@@ -24,6 +28,11 @@ type Filters = ReturnType<ExternalExceptionFilterContext['create']>;
 /**
  * Finds the guards, interceptors and filters of handlers. Those of the handler only: global ones are made for requests, and one that
  * does not expect a job would fail them all (hybrid applications do not hand theirs on to microservices either).
+ *
+ * Made of parts that Nest does not call public (the same in 12.0.0 and 12.5.1: those of `internal`, which its own packages share, and
+ * one file), since the public one, ExternalContextCreator, cannot do it: it adds the global ones, it does not tell a filter that
+ * answers nothing from a handler that succeeds, nor a guard that refuses from a ForbiddenException of the handler's, it logs each
+ * error that no filter is for, and it has no place for a transaction between the filters and the rest.
  */
 export class HandlerEnhancers {
   private readonly guards: GuardsContextCreator;

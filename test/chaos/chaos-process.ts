@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
-import { FaultProxy } from './fault-proxy.js';
+import { FaultProxy } from '../support/fault-proxy.js';
 import { type ProcessSettings, settingsEnvironment } from './programs/settings.js';
 
 const READY_TIMEOUT_MS = 60_000;

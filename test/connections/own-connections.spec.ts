@@ -6,11 +6,11 @@ import { PipelinedPort } from '../../lib/storage/connection/pipelined-port.js';
 import { UrlDatabase } from '../../lib/storage/connection/url.database.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
 import { WakeListener } from '../../lib/worker/wake-listener.js';
+import { FaultProxy } from '../support/fault-proxy.js';
 import { until } from '../support/signals.js';
 import { handlerOf, jobIn, useTestApps } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
 import { useTestRoles } from '../support/test-roles.js';
-import { TcpProxy } from '../worker/tcp-proxy.js';
 
 const Work = defineJob<number, 'work'>('work', { retry: { baseMs: 0 } });
 
@@ -185,7 +185,7 @@ describe('the listener', () => {
 
   it('notices that its connection is dead without a word, and makes another one', async () => {
     const place = new UrlDatabase(database.url, schemaName(), () => undefined);
-    const proxy = await TcpProxy.open(database.url);
+    const proxy = await FaultProxy.open(database.url);
     const far = new UrlDatabase(proxy.url, schemaName(), () => undefined);
     let wakes = 0;
     const listener = new WakeListener(
@@ -201,7 +201,7 @@ describe('the listener', () => {
     );
     listener.start();
     await until(async () => listener.isWorking, { what: 'the first test' });
-    proxy.holdAnswers();
+    proxy.swallowAnswers();
     await until(async () => !listener.isWorking, { what: 'a test that fails' });
     // What is held stays lost: only a new connection can bring anything.
     proxy.letThrough();

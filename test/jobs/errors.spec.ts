@@ -12,7 +12,6 @@ import {
   SchemaMismatchError,
   StaleAttemptError,
   UniqueConflictError,
-  UnknownJobKindError,
   UnknownQueueError,
 } from '../../lib/errors/index.js';
 
@@ -29,7 +28,6 @@ const errors: [string, string, AwaError][] = [
   ['SchemaMismatchError', 'AWA_SCHEMA_VERSION', new SchemaMismatchError('awa', 1, 2)],
   ['StaleAttemptError', 'AWA_STALE_ATTEMPT', new StaleAttemptError('9007199254740993', 3)],
   ['UniqueConflictError', 'AWA_UNIQUE_CONFLICT', new UniqueConflictError('x')],
-  ['UnknownJobKindError', 'AWA_UNKNOWN_JOB_KIND', new UnknownJobKindError('x')],
   ['UnknownQueueError', 'AWA_UNKNOWN_QUEUE', new UnknownQueueError('emial', ['email', 'default'])],
 ];
 

@@ -11,6 +11,7 @@ import {
 } from 'nestjs-awa';
 import { beforeEach, describe, expect, it } from 'vitest';
 
+import { FaultProxy } from '../support/fault-proxy.js';
 import { jobCounts } from '../support/job-counts.js';
 import { deferred, until } from '../support/signals.js';
 import {
@@ -22,7 +23,6 @@ import {
   useTestApps,
 } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
-import { TcpProxy } from './tcp-proxy.js';
 
 describe('progress and checkpoints', () => {
   failOnUnhandled();
@@ -315,7 +315,7 @@ describe('progress and checkpoints', () => {
   });
 
   it('wait while the database is away, and the handler goes on', async () => {
-    const proxy = await TcpProxy.open(database.url);
+    const proxy = await FaultProxy.open(database.url);
     const [started, cut, resolved] = [deferred(), deferred(), deferred()];
     await start(
       async (_, { setProgress, checkpoint }) => {
@@ -346,7 +346,7 @@ describe('progress and checkpoints', () => {
   });
 
   it('leave nothing behind when the answer to a save is lost and the attempt succeeds', async () => {
-    const proxy = await TcpProxy.open(database.url);
+    const proxy = await FaultProxy.open(database.url);
     const lock = await database.client();
     const [started, end] = [deferred(), deferred()];
     await start(
@@ -363,7 +363,7 @@ describe('progress and checkpoints', () => {
     await started.promise;
     const sql = "SELECT FROM pg_locks WHERE relation = 'awa.attempt_state'::regclass AND NOT granted";
     await until(async () => ((await database.query(sql)).rowCount ?? 0) > 0, { what: 'a save waiting' });
-    proxy.holdAnswers();
+    proxy.swallowAnswers();
     await lock.query('COMMIT');
     await until(async () => (await rowCount()) === 1, { what: 'the save being committed' });
     end.resolve();

@@ -1,55 +1,28 @@
 import { defineJob } from 'nestjs-awa';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { HandlerGate } from '../support/handler-gate.js';
 import { jobCounts } from '../support/job-counts.js';
-import { deferred, type Deferred, until } from '../support/signals.js';
+import { until } from '../support/signals.js';
 import { handlerOf, jobIn, type TestApp, useTestApps } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
 
 const A = defineJob<number, 'a'>('a', { queue: 'a' });
 const B = defineJob<number, 'b'>('b', { queue: 'b' });
 
-/** A handler that counts how many of its jobs run at once, and holds them until it is told. */
-class Gauge {
-  running = 0;
-  most = 0;
-  readonly order: number[] = [];
-  /** What a job does, besides. */
-  work: () => Promise<unknown> = async () => undefined;
-  private gate: Deferred<void> | undefined;
-
-  readonly handle = async ({ args }: { readonly args: number }): Promise<void> => {
-    this.order.push(args);
-    this.running += 1;
-    this.most = Math.max(this.most, this.running);
-    await this.gate?.promise;
-    await this.work();
-    this.running -= 1;
-  };
-
-  close(): void {
-    this.gate ??= deferred();
-  }
-
-  open(): void {
-    this.gate?.resolve();
-    this.gate = undefined;
-  }
-}
-
 describe('a worker', () => {
   const database = useTestDatabase();
   const apps = useTestApps(database);
   let producer: TestApp;
-  let a: Gauge;
-  let b: Gauge;
+  let a: HandlerGate;
+  let b: HandlerGate;
 
   const handlers = () => [handlerOf(A, a.handle), handlerOf(B, b.handle)];
   const numbers = (length: number) => Array.from({ length }, (_, n) => n);
 
   beforeEach(async () => {
     producer = await apps.start({ worker: false, queues: { a: {}, b: {} } });
-    [a, b] = [new Gauge(), new Gauge()];
+    [a, b] = [new HandlerGate(true), new HandlerGate(true)];
   });
 
   // Before the applications are closed, which would wait for what is held.
@@ -82,7 +55,7 @@ describe('a worker', () => {
     await allCompleted('a');
     await allCompleted('b');
     expect([a.most, b.most]).toEqual([3, 7]);
-    expect(a.order.toSorted((x, y) => x - y)).toEqual(numbers(100));
+    expect(a.started.toSorted((x, y) => x - y)).toEqual(numbers(100));
   });
 
   it('goes on with one queue while all workers of the other are busy', async () => {
@@ -93,7 +66,7 @@ describe('a worker', () => {
     await until(async () => a.running === 5, { what: 'queue a being saturated' });
     await producer.queue.enqueueMany(B, numbers(50));
     await allCompleted('b', before + 49);
-    expect(a.order).toHaveLength(5);
+    expect(a.started).toHaveLength(5);
     a.open();
     await allCompleted('a');
   });
@@ -115,7 +88,7 @@ describe('a worker', () => {
       handlers: handlers(),
     });
     await allCompleted('a', before + 59);
-    expect(a.order).toEqual(numbers(60));
+    expect(a.started).toEqual(numbers(60));
     expect(b.running).toBe(busy);
   });
 
@@ -128,7 +101,7 @@ describe('a worker', () => {
     await producer.queue.enqueueMany(A, [200], { priority: 3 });
     a.open();
     await allCompleted('a');
-    expect(a.order).toEqual([0, 100, 101, 200, ...numbers(20).slice(1)]);
+    expect(a.started).toEqual([0, 100, 101, 200, ...numbers(20).slice(1)]);
   });
 
   it('is strictly first in, first out in one lane with one worker', async () => {
@@ -137,8 +110,8 @@ describe('a worker', () => {
       await producer.queue.enqueue(A, n);
       await producer.queue.enqueueMany(A, [n + 1, n + 2]);
     }
-    await until(async () => a.order.length === 150, { what: 'all jobs having run' });
-    expect(a.order).toEqual(numbers(150));
+    await until(async () => a.started.length === 150, { what: 'all jobs having run' });
+    expect(a.started).toEqual(numbers(150));
   });
 
   it('shares the work with others: each job runs once', async () => {
@@ -147,7 +120,7 @@ describe('a worker', () => {
     for (let process = 0; process < 3; process++) await apps.start({ queues, handlers: handlers() });
     await producer.queue.enqueueMany(A, numbers(600));
     await allCompleted('a', before + 599);
-    expect(a.order.toSorted((x, y) => x - y)).toEqual(numbers(600));
+    expect(a.started.toSorted((x, y) => x - y)).toEqual(numbers(600));
     const { rows } = await database.query('SELECT FROM awa.lease_claims WHERE NOT run_leases <@ ARRAY[1]');
     expect(rows).toEqual([]);
   });
@@ -163,6 +136,6 @@ describe('a worker', () => {
     }
     await client.query('COMMIT');
     await jobIn('completed', producer.queue, id);
-    expect(a.order).toEqual([0, 1, 2, 3, 4, -1]);
+    expect(a.started).toEqual([0, 1, 2, 3, 4, -1]);
   });
 });

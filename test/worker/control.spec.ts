@@ -3,10 +3,10 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { AwaWorker, defineJob, NotStartedError } from 'nestjs-awa';
 import { describe, expect, it } from 'vitest';
 
+import { FaultProxy } from '../support/fault-proxy.js';
 import { deferred } from '../support/signals.js';
 import { failOnUnhandled, handlerOf, jobIn, type TestApp, useTestApps } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
-import { TcpProxy } from './tcp-proxy.js';
 
 const Work = defineJob<number, 'work'>('work');
 
@@ -109,7 +109,7 @@ describe('the worker, controlled by hand', () => {
   });
 
   it('can be started again when a start failed for want of a database', async () => {
-    const proxy = await TcpProxy.open(database.url);
+    const proxy = await FaultProxy.open(database.url);
     const app = await start(undefined, false, proxy.url);
     proxy.cut({ refuse: true });
     await expect(app.worker.start()).rejects.toMatchObject({ code: 'AWA_DATABASE_UNAVAILABLE' });

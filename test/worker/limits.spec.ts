@@ -2,6 +2,7 @@ import { defineJob, type JobDefinition } from 'nestjs-awa';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
+import { HandlerGate } from '../support/handler-gate.js';
 import { jobCounts } from '../support/job-counts.js';
 import { until } from '../support/signals.js';
 import { handlerOf, jobIn, type TestApp, useTestApps } from '../support/test-app.js';
@@ -10,49 +11,13 @@ import { useTestDatabase } from '../support/test-database.js';
 /** The poll cannot help within the time of a test: everything has to be woken by what it waits for. */
 const NO_POLL = { pollIntervalMs: 60_000 };
 
-/** A handler whose jobs run until they are let go, in the order of their starts. */
-class Gate {
-  readonly started: number[] = [];
-  readonly startedAt: number[] = [];
-  most = 0;
-  private readonly held: (() => void)[] = [];
-  private isOpen = false;
-
-  readonly handle = async ({ args }: { readonly args: number }): Promise<void> => {
-    this.started.push(args);
-    this.startedAt.push(performance.now());
-    if (this.isOpen) return;
-    await new Promise<void>((resolve) => {
-      this.held.push(resolve);
-      this.most = Math.max(this.most, this.held.length);
-    });
-  };
-
-  get running(): number {
-    return this.held.length;
-  }
-
-  letGo(jobs = 1): void {
-    for (const end of this.held.splice(0, jobs)) end();
-  }
-
-  open(): void {
-    this.isOpen = true;
-    this.letGo(this.held.length);
-  }
-
-  close(): void {
-    this.isOpen = false;
-  }
-}
-
 describe('limits of a worker', () => {
   const database = useTestDatabase();
   const apps = useTestApps(database);
   let A: JobDefinition<number, number>;
   let B: JobDefinition<number, number>;
-  let a: Gate;
-  let b: Gate;
+  let a: HandlerGate;
+  let b: HandlerGate;
   let producer: TestApp;
   let tests = 0;
   /** Names of the statements that this process has sent. */
@@ -67,7 +32,7 @@ describe('limits of a worker', () => {
     tests += 1;
     A = defineJob<number>(`a ${tests}`, { queue: `a ${tests}` });
     B = defineJob<number>(`b ${tests}`, { queue: `b ${tests}` });
-    [a, b] = [new Gate(), new Gate()];
+    [a, b] = [new HandlerGate(), new HandlerGate()];
     producer = await apps.start({ worker: false, queues: { [A.queue]: {}, [B.queue]: {} } });
     statements = [];
     // Typed by its many overloads; the library calls it with one object, or with a text.
@@ -87,7 +52,7 @@ describe('limits of a worker', () => {
     vi.restoreAllMocks();
   });
 
-  async function running(gate: Gate, count: number): Promise<void> {
+  async function running(gate: HandlerGate, count: number): Promise<void> {
     await until(async () => gate.running === count, { what: `${count} jobs running` });
   }
 
@@ -173,7 +138,7 @@ describe('limits of a worker', () => {
 
     it('runs so many of it, and the other kinds of the queue behind it', async () => {
       const Limited = limited(2);
-      const gate = new Gate();
+      const gate = new HandlerGate();
       const jobs = await producer.queue.enqueueMany(Limited, numbers(12), { maxAttempts: 1 });
       await producer.queue.enqueueMany(A, numbers(20));
       a.open();
@@ -338,7 +303,7 @@ describe('limits of a worker', () => {
     const queues = Object.fromEntries(kinds.map(({ queue }) => [queue, { maxWorkers: 10 }]));
     const jobs = await apps.start({ worker: false, queues });
     for (const kind of kinds) await jobs.queue.enqueueMany(kind, numbers(5));
-    const gates = kinds.map(() => new Gate());
+    const gates = kinds.map(() => new HandlerGate());
     await apps.start({
       queues,
       worker: NO_POLL,

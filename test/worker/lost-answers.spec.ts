@@ -2,10 +2,10 @@ import { defineJob } from 'nestjs-awa';
 import type { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { FaultProxy } from '../support/fault-proxy.js';
 import { until } from '../support/signals.js';
 import { handlerOf, jobIn, type TestApp, type TestAppOptions, useTestApps } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
-import { TcpProxy } from './tcp-proxy.js';
 
 /** A statement that waits in the database. */
 interface Held {
@@ -22,7 +22,7 @@ const Work = defineJob<number, 'work'>('work', { retry: { baseMs: 60_000 } });
 describe('an answer of the database that is lost', () => {
   const database = useTestDatabase();
   const apps = useTestApps(database);
-  let proxy: TcpProxy;
+  let proxy: FaultProxy;
   let producer: TestApp;
   let lock: Client;
   let runs: { readonly n: number; readonly attempt: number }[];
@@ -30,7 +30,7 @@ describe('an answer of the database that is lost', () => {
   beforeEach(async () => {
     runs = [];
     producer = await apps.start({ worker: false });
-    proxy = await TcpProxy.open(database.url);
+    proxy = await FaultProxy.open(database.url);
     lock = await database.ownerClient();
   });
 
@@ -62,7 +62,7 @@ describe('an answer of the database that is lost', () => {
     };
     const loseAnswer = async () => {
       await waiting();
-      proxy.holdAnswers();
+      proxy.swallowAnswers();
       await release();
     };
     return { waiting, release, loseAnswer };

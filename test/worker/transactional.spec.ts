@@ -16,6 +16,7 @@ import {
 import { type EntityManager, DataSource, type QueryRunner } from 'typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
+import { FaultProxy } from '../support/fault-proxy.js';
 import { type Deferred, deferred, until } from '../support/signals.js';
 import {
   failOnUnhandled,
@@ -26,7 +27,6 @@ import {
   useTestApps,
 } from '../support/test-app.js';
 import { useTestDatabase } from '../support/test-database.js';
-import { TcpProxy } from './tcp-proxy.js';
 
 const Work = defineJob<number, 'work'>('work', { retry: { baseMs: 60_000 }, unique: { args: true } });
 const Quick = defineJob<number, 'quick'>('quick', { retry: { baseMs: 0 } });
@@ -48,7 +48,7 @@ describe('an attempt that ends in a transaction of the application', () => {
   const database = useTestDatabase();
   const apps = useTestApps(database);
   const sources: DataSource[] = [];
-  let proxy: TcpProxy | undefined;
+  let proxy: FaultProxy | undefined;
   let producer: TestApp;
 
   beforeAll(async () => {
@@ -261,12 +261,12 @@ describe('an attempt that ends in a transaction of the application', () => {
     });
 
     it('counts once when the answer of COMMIT is lost', async () => {
-      proxy = await TcpProxy.open(database.url);
+      proxy = await FaultProxy.open(database.url);
       const source = await dataSource(proxy.url);
       let lost = 0;
       source.subscribers.push({
         beforeTransactionCommit: () => {
-          if (lost++ === 0) proxy?.holdAnswers();
+          if (lost++ === 0) proxy?.swallowAnswers();
         },
       });
       await startWorker(
@@ -290,7 +290,7 @@ describe('an attempt that ends in a transaction of the application', () => {
     });
 
     it('counts as failed when COMMIT did not arrive, and the next attempt has the effect', async () => {
-      proxy = await TcpProxy.open(database.url);
+      proxy = await FaultProxy.open(database.url);
       const source = await dataSource(proxy.url);
       let lost = 0;
       source.subscribers.push({

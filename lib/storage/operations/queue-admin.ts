@@ -1,21 +1,6 @@
+import type { QueueInfo } from '../queue-info.js';
 import type { SchemaName } from '../schema-name.js';
 import { type SqlPort, sqlStatement } from '../sql-port.js';
-
-/** A queue and its settings as the database has them. */
-export interface StoredQueue {
-  readonly name: string;
-  readonly createdAt: Date;
-  readonly pausedAt: Date | undefined;
-  readonly pauseReason: string | undefined;
-  readonly pausedBy: string | undefined;
-  readonly aging: number;
-  readonly shards: number;
-  readonly maxClaimers: number;
-  readonly claimerTarget: number;
-  readonly isHot: boolean;
-  /** Slots that are held, by number. */
-  readonly claimers: readonly { readonly slot: number; readonly epoch: number }[];
-}
 
 /** What one batch of a drain did. */
 export interface DrainedBatch {
@@ -95,7 +80,7 @@ export async function resumeQueue(port: SqlPort, schema: SchemaName, queue: stri
 }
 
 /** All queues by name, or the one. */
-export async function readQueues(port: SqlPort, schema: SchemaName, queue?: string): Promise<StoredQueue[]> {
+export async function readQueues(port: SqlPort, schema: SchemaName, queue?: string): Promise<QueueInfo[]> {
   const rows = await port.query<Row>(read(schema), [queue ?? null]);
   return rows.map((row) => ({
     name: row.name,
@@ -108,7 +93,7 @@ export async function readQueues(port: SqlPort, schema: SchemaName, queue?: stri
     maxClaimers: row.max_claimers,
     claimerTarget: row.target,
     isHot: row.hot,
-    claimers: JSON.parse(row.claimers) as { slot: number; epoch: number }[],
+    claimers: JSON.parse(row.claimers) as QueueInfo['claimers'],
   }));
 }
 

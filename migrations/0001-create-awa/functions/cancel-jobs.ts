@@ -1,5 +1,18 @@
 import { PLAN_BY_INDEX } from './plan-settings.js';
 
+/** What is left of jobs that never ran in the end. Of rows of the jobs; in a function with p_reason, v_now and v_done_slot. */
+const insertCancelled = (s: string, rows: string): string =>
+  `INSERT INTO ${s}.done_entries (job_id, run_at, created_at, finalized_at, lane_id, attempt, run_lease, done_slot,
+      max_attempts, state, kind, args, unique_key, payload)
+    SELECT r.job_id, r.run_at, r.created_at, v_now, r.lane_id, r.attempt, r.run_lease, v_done_slot,
+      r.max_attempts, 'cancelled', r.kind, r.args, r.unique_key, ${s}.append_error(r.payload, r.attempt, p_reason, v_now, true)
+    FROM ${rows} r`;
+
+/** Their unique keys: of v_done, v_keys. */
+const endKeysOfCancelled = (s: string): string =>
+  `PERFORM ${s}.end_unique_keys(v_keys, v_done, 'cancelled', array_fill(v_done_slot, ARRAY[cardinality(v_done)]))
+    WHERE array_remove(v_keys, NULL) <> '{}';`;
+
 /**
  * cancel_jobs: ends jobs that have not ended, in the caller's transaction. A job that waits gets a tombstone, so that no claim
  * takes it; one that waits for a time is deleted from there; the attempt of one that runs is closed, so that its result will
@@ -24,15 +37,10 @@ BEGIN
   WITH taken AS MATERIALIZED (
     DELETE FROM ${s}.deferred_jobs d WHERE d.job_id = ANY (p_job_ids) RETURNING d.*
   ), finished AS (
-    INSERT INTO ${s}.done_entries (job_id, run_at, created_at, finalized_at, lane_id, attempt, run_lease, done_slot,
-      max_attempts, state, kind, args, unique_key, payload)
-    SELECT t.job_id, t.run_at, t.created_at, v_now, t.lane_id, t.attempt, t.run_lease, v_done_slot,
-      t.max_attempts, 'cancelled', t.kind, t.args, t.unique_key, ${s}.append_error(t.payload, t.attempt, p_reason, v_now, true)
-    FROM taken t
+    ${insertCancelled(s, 'taken')}
   )
   SELECT coalesce(array_agg(t.job_id), '{}'), array_agg(t.unique_key) INTO v_done, v_keys FROM taken t;
-  PERFORM ${s}.end_unique_keys(v_keys, v_done, 'cancelled', array_fill(v_done_slot, ARRAY[cardinality(v_done)]))
-    WHERE array_remove(v_keys, NULL) <> '{}';
+  ${endKeysOfCancelled(s)}
   RETURN v_done;
 END $awa$`,
 
@@ -67,15 +75,10 @@ BEGIN
       INSERT INTO ${s}.ready_tombstones (job_id, lane_id, run_lease, ready_slot)
       SELECT w.job_id, w.lane_id, w.run_lease, w.ready_slot FROM waiting w
     ), finished AS (
-      INSERT INTO ${s}.done_entries (job_id, run_at, created_at, finalized_at, lane_id, attempt, run_lease, done_slot,
-        max_attempts, state, kind, args, unique_key, payload)
-      SELECT w.job_id, w.run_at, w.created_at, v_now, w.lane_id, w.attempt, w.run_lease, v_done_slot,
-        w.max_attempts, 'cancelled', w.kind, w.args, w.unique_key, ${s}.append_error(w.payload, w.attempt, p_reason, v_now, true)
-      FROM waiting w
+      ${insertCancelled(s, 'waiting')}
     )
     SELECT array_agg(w.job_id), array_agg(w.unique_key) INTO v_done, v_keys FROM waiting w;
-    PERFORM ${s}.end_unique_keys(v_keys, v_done, 'cancelled', array_fill(v_done_slot, ARRAY[cardinality(v_done)]))
-      WHERE array_remove(v_keys, NULL) <> '{}';
+    ${endKeysOfCancelled(s)}
     RETURN QUERY SELECT i, 'cancelled', false FROM unnest(v_done) AS i;
     v_left := ARRAY(SELECT i FROM unnest(v_left) AS i WHERE i <> ALL (coalesce(v_done, '{}')) ORDER BY i);
 

@@ -31,5 +31,5 @@ export const completionAnswerLost: Scenario = {
   name: 'completion-answer-lost',
   about: 'the connection is cut after the COMMIT of a completion, before its answer arrives',
   burnsNoAttempt: true,
-  fault: (arena, form) => loseAnswers(arena, times(form), 'complete_free_attempts', 0),
+  fault: (arena, form) => loseAnswers(arena, times(form), 'complete_attempts', 0),
 };

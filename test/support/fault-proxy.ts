@@ -10,13 +10,14 @@ interface LostAnswer {
   readonly onLost: () => void;
 }
 
-/** Stands between one process and Postgres, and is the network that fails. */
+/** Stands between a process, or an application of a test, and Postgres, and is the network that fails. */
 export class FaultProxy {
   private readonly connections = new Set<ProxiedConnection>();
   private readonly watchers = new Set<(statement: string) => void>();
   private losing: LostAnswer | undefined;
   private isRefusing = false;
   private isFrozen = false;
+  private isSwallowing = false;
 
   private constructor(
     private readonly server: Server,
@@ -48,10 +49,21 @@ export class FaultProxy {
     this.target = target;
   }
 
-  /** Cuts all connections. New ones pass, unless they are refused until `accept` again. */
+  /** Cuts all connections, and nothing is swallowed any more. New ones pass, unless they are refused until the next cut. */
   cut({ refuse = false }: { readonly refuse?: boolean } = {}): void {
     this.isRefusing = refuse;
+    this.isSwallowing = false;
     for (const connection of this.connections) connection.cut();
+  }
+
+  /** From now on nothing the server says arrives, on no connection; what the process says does. */
+  swallowAnswers(): void {
+    this.isSwallowing = true;
+  }
+
+  /** Answers arrive again; what was swallowed stays lost. */
+  letThrough(): void {
+    this.isSwallowing = false;
   }
 
   /** Nothing passes any more, on old and new connections, and nobody is told: a cable is pulled. */
@@ -113,6 +125,7 @@ export class FaultProxy {
         for (const watcher of this.watchers) watcher(statement);
       },
       isAwaited: (_, statement) => this.losing !== undefined && statement.endsWith(this.losing.statement),
+      isSwallowed: () => this.isSwallowing,
       loses: (_, exchange) => this.loses(exchange),
       onEnd: (ended) => this.connections.delete(ended),
     });

@@ -16,6 +16,8 @@ export interface ConnectionHooks {
   readonly onStatement: (connection: ProxiedConnection, statement: string) => void;
   /** Whether the answer of this statement is kept back until it is whole. */
   readonly isAwaited: (connection: ProxiedConnection, statement: string) => boolean;
+  /** Whether what the server says now is lost, while the connection stays. */
+  readonly isSwallowed: () => boolean;
   /** The server has done it (committed, outside of transactions), and nobody has heard of it. True: nobody ever will. */
   readonly loses: (connection: ProxiedConnection, exchange: Exchange) => boolean;
   readonly onEnd: (connection: ProxiedConnection) => void;
@@ -105,6 +107,7 @@ export class ProxiedConnection {
         return;
       }
     }
+    if (this.hooks.isSwallowed()) this.kept = [];
     // The beginning of an answer is kept back as well: nobody acts on half of one.
     const current = this.exchanges[0];
     if (current !== undefined && this.hooks.isAwaited(this, current.statement)) return;

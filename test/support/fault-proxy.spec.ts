@@ -1,7 +1,8 @@
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { useTestDatabase } from '../support/test-database.js';
 import { FaultProxy } from './fault-proxy.js';
+import { until } from './signals.js';
+import { useTestDatabase } from './test-database.js';
 
 const INSERT = {
   name: 'awa_insert',
@@ -71,5 +72,18 @@ describe('the proxy', () => {
     proxy.thaw();
     await answer;
     expect(await rows()).toBe(1);
+  });
+
+  it('swallows what the server answers, while what it is asked arrives', async () => {
+    proxy.swallowAnswers();
+    const answer = client.query({ ...INSERT, values: [1] });
+    await until(async () => (await rows()) === 1, { what: 'the insert' });
+    proxy.letThrough();
+    const next = new Client({ connectionString: proxy.url });
+    await next.connect();
+    expect((await next.query({ ...INSERT, values: [2] })).rowCount).toBe(2);
+    await next.end();
+    proxy.cut();
+    await expect(answer).rejects.toThrow('Connection terminated');
   });
 });
