@@ -1,0 +1,2 @@
+/** Where the jobs of the benchmark go. */
+export const QUEUE = 'default';
