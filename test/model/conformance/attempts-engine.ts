@@ -6,12 +6,10 @@ import { claimJobs, type ClaimedJob } from '../../../lib/storage/operations/clai
 import {
   type AttemptOutcome,
   completeAttempts,
-  settleAttempts,
-} from '../../../lib/storage/operations/close-attempts.js';
-import {
   completeFreeAttempts,
+  settleAttempts,
   settleFreeAttempts,
-} from '../../../lib/storage/operations/close-free-attempts.js';
+} from '../../../lib/storage/operations/close-attempts.js';
 import { enqueueJobs } from '../../../lib/storage/operations/enqueue-jobs.js';
 import {
   heartbeat,

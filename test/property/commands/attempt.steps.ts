@@ -11,7 +11,7 @@ import {
   type Closing,
   completeFreeAttempts,
   settleFreeAttempts,
-} from '../../../lib/storage/operations/close-free-attempts.js';
+} from '../../../lib/storage/operations/close-attempts.js';
 import { saveAttemptStates } from '../../../lib/storage/operations/save-attempt-states.js';
 import { SCHEMA } from '../../support/storage-fixture.js';
 import { claimed, type Outcome, settle } from '../reference/attempts.js';
