@@ -1,4 +1,4 @@
-import { BEGAN, type JobRules, lateKey, ruleKey, type Stand } from './job-rules.js';
+import { type JobRules, lateKey, ruleKey, type Stand } from './job-rules.js';
 
 /** Something that was recorded of an attempt. */
 export interface AttemptEvent {

@@ -62,6 +62,16 @@ interface Tx {
   readonly outcome: string;
 }
 
+/** Those of the model that are read here. */
+interface Variables {
+  readonly waiting: readonly Row[];
+  readonly deferred: readonly Row[];
+  readonly open: readonly Attempt[];
+  readonly ended: readonly End[];
+  readonly held: readonly Held[];
+  readonly txs: readonly Tx[];
+}
+
 /** The one job of a state. */
 interface View extends Stand, Row {
   readonly held: readonly Held[];
@@ -137,15 +147,14 @@ function eventOf({ tag, value }: Step, { held }: View): { readonly event: string
 }
 
 function viewOf(state: Readonly<Record<string, Plain>>, maxAttempts: number): View {
-  const rows = <T>(name: string): readonly T[] => state[name] as unknown as readonly T[];
-  const held = rows<Held>('held');
+  const { held, ended, open: attempts, txs, waiting, deferred: later } = state as unknown as Variables;
   const none = { stage: '', isLast: false, held };
-  const [end] = rows<End>('ended');
+  const [end] = ended;
   if (end !== undefined) return { ...none, place: end.state, lease: end.lease, attempt: end.attempt };
-  const [open] = rows<Attempt>('open');
+  const [open] = attempts;
   if (open !== undefined) {
     const known = held.find(({ inst, lease }) => inst === open.owner && lease === open.lease);
-    const sent = rows<Tx>('txs').find(({ kind, by }) => kind === 'close' && by === open.owner);
+    const sent = txs.find(({ kind, by }) => kind === 'close' && by === open.owner);
     return {
       place: 'open',
       // The process may be gone, and the statement it had sent is still carried out.
@@ -156,8 +165,8 @@ function viewOf(state: Readonly<Record<string, Plain>>, maxAttempts: number): Vi
       held,
     };
   }
-  const [deferred] = rows<Row>('deferred');
-  const [row = deferred] = rows<Row>('waiting');
+  const [deferred] = later;
+  const [row = deferred] = waiting;
   if (row === undefined) throw new Error('a job is nowhere');
   return {
     ...none,
