@@ -56,8 +56,7 @@ export const model: ModelRow = {
     short: [SMALL, { ...SMALL, CONNS: 1, HOLDS: 1, FAULTS: 1 }, { ...SMALL, CONNS: 1, JOBS: 1, HOLDS: 3 }],
     long: [
       SMALL,
-      { ...SMALL, HOLDS: 1, OPS: 2 },
-      { ...SMALL, HOLDS: 1, SAVEPOINTS: 1 },
+      { ...SMALL, HOLDS: 1, OPS: 2, SAVEPOINTS: 1 },
       { ...SMALL, HOLDS: 1, SNAPSHOTS: 1 },
       { ...SMALL, CONNS: 1, HOLDS: 1, FAULTS: 1 },
       { ...SMALL, CONNS: 1, JOBS: 1, HOLDS: 3 },
