@@ -1,3 +1,4 @@
+import { compareWithQuint } from './compare-with-quint.js';
 import { describeTrace, explore, SETTLED, type Counterexample } from './explorer.js';
 import { instancesOf, specFile, type BrokenTwin, type ModelRow, type ReplayDatabase } from './models.js';
 import { QuintModel, type Bounds } from './quint-model.js';
@@ -12,79 +13,71 @@ export interface Totals {
   problems: number;
 }
 
+/** How a run was started. */
+export interface Run {
+  readonly short: boolean;
+  readonly totals: Totals;
+  readonly openDatabase: (name: string) => Promise<ReplayDatabase>;
+  readonly print: (line: string) => void;
+}
+
 /** Checks all that a row says, and prints what it did. */
-export async function checkModel(
-  row: ModelRow,
-  short: boolean,
-  totals: Totals,
-  openDatabase: (name: string) => Promise<ReplayDatabase>,
-  print: (line: string) => void,
-): Promise<void> {
-  const load = (bounds: Bounds, defect = 'none'): Promise<QuintModel> =>
-    QuintModel.load(specFile(row.name), row.name, { DEFECT: defect, ...bounds });
-  const fail = (line: string): void => {
-    totals.problems++;
-    print(`  PROBLEM: ${line}`);
-  };
-  const timed = async <T>(work: () => Promise<T> | T): Promise<[T, string]> => {
-    const begin = performance.now();
-    const result = await work();
-    return [result, `${((performance.now() - begin) / 1_000).toFixed(1)} s`];
-  };
-
-  print(`${row.name}: ${row.about}`);
-  let unreached = row.witnesses;
-  for (const bounds of instancesOf(short ? row.explore.short : row.explore.long)) {
-    const model = await load(bounds);
-    const [exploration, took] = await timed(() => explore(model, row));
-    totals.states += exploration.states;
-    totals.transitions += exploration.transitions;
-    print(
-      `  explored ${exploration.states} states, ${exploration.transitions} transitions, depth ${exploration.depth}, in ${took}` +
-        ` (${describeBounds(bounds)}): ${row.invariants.length} invariants` +
-        (row.settleSteps === undefined ? '' : `, settled within ${row.settleSteps} steps from everywhere`),
-    );
-    if (exploration.counterexample !== undefined) {
-      fail(describeCounterexample(model, exploration.counterexample));
-    }
-    unreached = unreached.filter((witness) => exploration.unreached.includes(witness));
-  }
-  if (unreached.length > 0) fail(`no state with ${unreached.join(', ')}`);
-
-  const plan = row.walks?.[short ? 'short' : 'long'];
-  if (plan !== undefined) {
-    const large = await load(plan.bounds);
-    const [walks, walkingTook] = await timed(() => checkWalks(large, row.invariants, plan));
-    totals.walks += walks.walks;
-    print(
-      `  walked ${walks.walks} times, ${walks.steps} steps, in ${walkingTook} (${describeBounds(plan.bounds)})`,
-    );
-    if (walks.counterexample !== undefined) fail(describeCounterexample(large, walks.counterexample));
-  }
-
-  for (const twin of row.twins) {
-    const broken = await load(twin.bounds ?? instancesOf(row.explore.short)[0]!, twin.defect);
-    const [refuted, took] = await timed(() => refute(broken, row, twin));
-    if (refuted === undefined) {
-      fail(`the broken twin ${twin.defect} passes ${twin.refuted}`);
-    } else {
-      totals.twins++;
-      print(
-        `  twin ${twin.defect}: refuted by ${twin.refuted} in ${refuted.states.length - 1} steps, in ${took}`,
-      );
-    }
-  }
-
-  if (row.conformance !== undefined) {
+export async function checkModel(row: ModelRow, run: Run): Promise<void> {
+  run.print(`${row.name}: ${row.about}`);
+  const parts = [exploreInstances, takeWalks, refuteTwins, replayWalks, ...(run.short ? [] : [compare])];
+  for (const part of parts) {
     try {
-      const replay = await row.conformance();
-      const database = await openDatabase(row.name);
-      const [report, took] = await timed(() => replay(database, short));
-      totals.replayed += report.walks;
-      const kinds = Object.entries(report.kinds).map(([kind, times]) => `${times} ${kind}`);
-      print(`  replayed ${report.walks} walks, ${report.steps} steps (${kinds.join(', ')}), in ${took}`);
+      await part(row, run);
     } catch (error) {
-      fail(`the engine differs from the model: ${error instanceof Error ? error.message : String(error)}`);
+      problem(run, error instanceof Error ? error.message : String(error));
+    }
+  }
+}
+
+async function exploreInstances(row: ModelRow, run: Run): Promise<void> {
+  let unreached = row.witnesses;
+  for (const bounds of instancesOf(run.short ? row.explore.short : row.explore.long)) {
+    const model = await load(row, bounds);
+    const took = stopwatch();
+    const { states, transitions, depth, counterexample, ...rest } = explore(model, row);
+    run.totals.states += states;
+    run.totals.transitions += transitions;
+    const progress =
+      row.settleSteps === undefined ? '' : `, settled within ${row.settleSteps} steps from everywhere`;
+    run.print(
+      `  explored ${states} states, ${transitions} transitions, depth ${depth}, in ${took()} ` +
+        `(${describeBounds(bounds)}): ${row.invariants.length} invariants${progress}`,
+    );
+    if (counterexample !== undefined) problem(run, describeCounterexample(model, counterexample));
+    unreached = unreached.filter((witness) => rest.unreached.includes(witness));
+  }
+  if (unreached.length > 0) problem(run, `no state with ${unreached.join(', ')}`);
+}
+
+async function takeWalks(row: ModelRow, run: Run): Promise<void> {
+  const plan = row.walks?.[run.short ? 'short' : 'long'];
+  if (plan === undefined) return;
+  const model = await load(row, plan.bounds);
+  const took = stopwatch();
+  const { walks, steps, counterexample } = checkWalks(model, row.invariants, plan);
+  run.totals.walks += walks;
+  run.print(`  walked ${walks} times, ${steps} steps, in ${took()} (${describeBounds(plan.bounds)})`);
+  if (counterexample !== undefined) problem(run, describeCounterexample(model, counterexample));
+}
+
+async function refuteTwins(row: ModelRow, run: Run): Promise<void> {
+  for (const twin of row.twins) {
+    const bounds = twin.bounds ?? instancesOf(row.explore.short)[0]!;
+    const model = await load(row, bounds, twin.defect);
+    const took = stopwatch();
+    const refuted = refute(model, row, twin);
+    if (refuted === undefined) {
+      problem(run, `the broken twin ${twin.defect} passes ${twin.refuted}`);
+    } else {
+      run.totals.twins++;
+      run.print(
+        `  twin ${twin.defect}: refuted by ${twin.refuted} in ${refuted.states.length - 1} steps, in ${took()}`,
+      );
     }
   }
 }
@@ -96,6 +89,39 @@ export function refute(model: QuintModel, row: ModelRow, twin: BrokenTwin): Coun
     invariants: isProgress ? [] : [twin.refuted],
     settleSteps: isProgress ? row.settleSteps : undefined,
   }).counterexample;
+}
+
+async function replayWalks(row: ModelRow, run: Run): Promise<void> {
+  const replay = await row.conformance?.();
+  if (replay === undefined) return;
+  const database = await run.openDatabase(row.name);
+  const took = stopwatch();
+  const { walks, steps, kinds } = await replay(database, run.short);
+  run.totals.replayed += walks;
+  const counts = Object.entries(kinds).map(([kind, times]) => `${times} ${kind}`);
+  run.print(`  replayed ${walks} walks, ${steps} steps, in ${took()}: ${counts.join(', ')}`);
+}
+
+async function compare(row: ModelRow, run: Run): Promise<void> {
+  const took = stopwatch();
+  const { steps, successors } = await compareWithQuint(row);
+  run.print(
+    `  compared with Quint's simulator: ${steps} steps, all ${successors} successors of a state, in ${took()}`,
+  );
+}
+
+function load(row: ModelRow, bounds: Bounds, defect = 'none'): Promise<QuintModel> {
+  return QuintModel.load(specFile(row.name), row.name, { DEFECT: defect, ...bounds });
+}
+
+function problem({ totals, print }: Run, line: string): void {
+  totals.problems++;
+  print(`  PROBLEM: ${line}`);
+}
+
+function stopwatch(): () => string {
+  const begin = performance.now();
+  return () => `${((performance.now() - begin) / 1_000).toFixed(1)} s`;
 }
 
 const describeBounds = (bounds: Bounds): string =>

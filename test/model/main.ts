@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { checkModel, type Totals } from './check-model.js';
+import { checkModel, type Run, type Totals } from './check-model.js';
 import { ReplayServer } from './conformance/replay-server.js';
 import { loadModels } from './models.js';
 
@@ -18,15 +18,13 @@ const begin = performance.now();
 const totals: Totals = { states: 0, transitions: 0, twins: 0, walks: 0, replayed: 0, problems: 0 };
 const server = new ReplayServer();
 try {
-  for (const row of chosen) {
-    await checkModel(
-      row,
-      values.short,
-      totals,
-      (name) => server.open(name),
-      (line) => console.log(line),
-    );
-  }
+  const run: Run = {
+    short: values.short,
+    totals,
+    openDatabase: (name) => server.open(name),
+    print: (line) => console.log(line),
+  };
+  for (const row of chosen) await checkModel(row, run);
 } finally {
   await server.stop();
 }

@@ -1,12 +1,14 @@
 import { readdir } from 'node:fs/promises';
 import type { Client, QueryResult, QueryResultRow } from 'pg';
 import type { Bounds } from './quint-model.js';
+import type { Weights } from './walks.js';
 
 /** Random walks on an instance that is too large for the explorer. */
 export interface WalkPlan {
   readonly bounds: Bounds;
   readonly walks: number;
   readonly steps: number;
+  readonly weights?: Weights;
 }
 
 /** A variant of the model with a defect, that has to be found. */
@@ -51,6 +53,8 @@ export interface ReplayReport {
   readonly steps: number;
   /** How often each kind of step was replayed. */
   readonly kinds: Readonly<Record<string, number>>;
+  /** Which of the model's witnesses were reached. */
+  readonly reached?: readonly string[];
 }
 
 /** A database with our schema, for replays alone. */

@@ -1,4 +1,5 @@
-import { Compiler } from './quint/compiler.js';
+import { ActionCompiler } from './quint/action-compiler.js';
+import { ExpressionCompiler } from './quint/expression-compiler.js';
 import { type CheckedSpec, checkSpec, type QuintOpDef } from './quint/front-end.js';
 import { Machine, type Act, type Evaluate } from './quint/machine.js';
 import { toPlain, type Plain } from './quint/plain.js';
@@ -30,19 +31,20 @@ const checked = new Map<string, Promise<CheckedSpec>>();
  * A specification in Quint that can be driven: its initial states, and all successors of any state.
  *
  * Quint's own package parses and checks it. Its evaluator is a simulator: it takes one successor at random, some hundred times a second.
- * Here every choice is gone through instead, some ten thousand times a second; `quint-model.spec.ts` compares the two.
+ * Here every choice is gone through instead, some ten thousand times a second; `compare-with-quint.ts` holds the two against each other.
  */
 export class QuintModel {
   readonly variables: readonly string[];
   readonly #store = new ValueStore();
   readonly #machine: Machine;
-  readonly #compiler: Compiler;
+  readonly #expressions: ExpressionCompiler;
+  readonly #actions: ActionCompiler;
   readonly #definitions: ReadonlyMap<string, QuintOpDef>;
   readonly #last: number;
   readonly #acts = new Map<string, Act>();
   readonly #values = new Map<string, Evaluate>();
 
-  private constructor(
+  constructor(
     spec: CheckedSpec,
     readonly name: string,
     bounds: Bounds,
@@ -63,7 +65,9 @@ export class QuintModel {
       module.declarations.flatMap((each) => (each.kind === 'def' ? [[each.name, each]] : [])),
     );
     this.#machine = new Machine(this.variables);
-    this.#compiler = new Compiler(spec.table, this.#store, this.#machine, new Map(Object.entries(bounds)));
+    const constantValues = new Map(Object.entries(bounds));
+    this.#expressions = new ExpressionCompiler(spec.table, this.#store, this.#machine, constantValues);
+    this.#actions = new ActionCompiler(this.#expressions, this.#machine);
   }
 
   /** @param bounds all constants of the module, `DEFECT` too */
@@ -86,33 +90,44 @@ export class QuintModel {
   }
 
   holds(name: string, state: State): boolean {
-    let value = this.#values.get(name);
-    if (value === undefined) {
-      value = this.#compiler.value(this.#definition(name));
-      this.#values.set(name, value);
-    }
-    this.#machine.enter(state.values);
-    return bool(value());
+    return bool(this.#evaluate(name, state));
+  }
+
+  /** The value of a definition without parameters. */
+  value(name: string, state: State): Plain {
+    return toPlain(this.#evaluate(name, state), this.#store);
   }
 
   step(state: State): Step {
-    const last = toPlain(state.values[this.#last]!, this.#store) as { tag: string; value: Plain };
-    return last;
+    return toPlain(state.values[this.#last]!, this.#store) as unknown as Step;
   }
 
   /** The variables' values, without `last`. */
   read(state: State): Record<string, Plain> {
+    const { [LAST]: _, ...values } = this.readAll(state);
+    return values;
+  }
+
+  readAll(state: State): Record<string, Plain> {
     return Object.fromEntries(
-      this.variables.flatMap((name, at) =>
-        at === this.#last ? [] : [[name, toPlain(state.values[at]!, this.#store)]],
-      ),
+      this.variables.map((name, at) => [name, toPlain(state.values[at]!, this.#store)]),
     );
+  }
+
+  #evaluate(name: string, state: State): Value {
+    let value = this.#values.get(name);
+    if (value === undefined) {
+      value = this.#expressions.value(this.#definition(name));
+      this.#values.set(name, value);
+    }
+    this.#machine.enter(state.values);
+    return value();
   }
 
   #take(action: string, from: readonly Value[]): State[] {
     let act = this.#acts.get(action);
     if (act === undefined) {
-      act = this.#compiler.action({ kind: 'name', name: action, id: this.#definition(action).id });
+      act = this.#actions.action({ kind: 'name', name: action, id: this.#definition(action).id });
       this.#acts.set(action, act);
     }
     const found = new Map<string, State>();

@@ -39,11 +39,11 @@ export function randomSuccessor(
 }
 
 /** A random way through the model, from an initial state on; shorter if it ends in a state without successors. */
-export function walk(model: QuintModel, seed: number, steps: number): State[] {
+export function walk(model: QuintModel, seed: number, steps: number, weights?: Weights): State[] {
   const random = seeded(seed);
   const states = [oneOf(random, model.initial())];
   while (states.length <= steps) {
-    const next = randomSuccessor(model, states.at(-1)!, random);
+    const next = randomSuccessor(model, states.at(-1)!, random, weights);
     if (next === undefined) break;
     states.push(next);
   }
@@ -60,11 +60,16 @@ export interface Walks {
 export function checkWalks(
   model: QuintModel,
   invariants: readonly string[],
-  { walks, steps, seed = 1 }: { readonly walks: number; readonly steps: number; readonly seed?: number },
+  {
+    walks,
+    steps,
+    seed = 1,
+    weights,
+  }: { readonly walks: number; readonly steps: number; readonly seed?: number; readonly weights?: Weights },
 ): Walks {
   let taken = 0;
   for (let nth = 0; nth < walks; nth++) {
-    const states = walk(model, seed + nth, steps);
+    const states = walk(model, seed + nth, steps, weights);
     taken += states.length - 1;
     for (const [at, state] of states.entries()) {
       const violated = invariants.find((invariant) => !model.holds(invariant, state));

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { describeStep } from '../explorer.js';
 import type { Plain } from '../quint/plain.js';
-import type { QuintModel, Step } from '../quint-model.js';
+import type { QuintModel, State, Step } from '../quint-model.js';
 import { randomSuccessor, seeded, type Weights } from '../walks.js';
 
 /** The real engine, as a replay drives it. */
@@ -23,6 +23,8 @@ export interface ReplayOptions {
    * it did. Without it the engine has to do what the model did.
    */
   readonly sameOperation?: (step: Step, other: Step) => boolean;
+  /** Hears of each state that both are in. */
+  readonly onState?: (state: State) => void;
 }
 
 /**
@@ -34,7 +36,7 @@ export interface ReplayOptions {
 export async function replay(
   model: QuintModel,
   engine: Engine,
-  { seed, steps, weights, project = (state) => state, sameOperation }: ReplayOptions,
+  { seed, steps, weights, project = (state) => state, sameOperation, onState }: ReplayOptions,
 ): Promise<Step[]> {
   const random = seeded(seed);
   const taken: Step[] = [];
@@ -66,6 +68,7 @@ export async function replay(
     if (agreeing === undefined) throw fail(differences(project(model.read(chosen)), seen));
     taken[taken.length - 1] = model.step(agreeing);
     state = agreeing;
+    onState?.(state);
   }
   return taken;
 }

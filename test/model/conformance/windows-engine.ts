@@ -114,7 +114,10 @@ export class WindowsEngine implements Engine {
         return;
       }
       case 'Completed':
-        expectSame('stale', await completeAttempts(this.port, SCHEMA, [this.#claimed.get(job)!]), []);
+        expectSame('stale', await this.#complete(job), []);
+        return;
+      case 'CameTooLate':
+        expectSame('stale', await this.#complete(job), [job]);
         return;
       case 'Cancelled': {
         const jobId = this.#jobs[job]!;
@@ -168,7 +171,7 @@ export class WindowsEngine implements Engine {
   async close(): Promise<void> {
     const { producers, claimers } = this.connections;
     await Promise.all([...producers, ...claimers].map((client) => client.query('ROLLBACK')));
-    await this.#prune;
+    await Promise.allSettled([this.#prune]);
   }
 
   async #insert(client: Client, job: number): Promise<void> {
@@ -195,6 +198,12 @@ export class WindowsEngine implements Engine {
     return claimJobs(new PgAdapter(client), SCHEMA, this.instanceId, [
       { queue: this.queue, limit: this.limit },
     ]);
+  }
+
+  /** @returns the job if its attempt had ended before */
+  async #complete(job: number): Promise<number[]> {
+    const stale = await completeAttempts(this.port, SCHEMA, [this.#claimed.get(job)!]);
+    return stale.map(() => job);
   }
 
   async #rotate(ring: RingName): Promise<void> {

@@ -28,7 +28,15 @@ export class Machine {
     this.next = variables.map(() => undefined);
   }
 
+  /** Where a variable is in a state. */
+  position(variable: string): number {
+    const at = this.variables.indexOf(variable);
+    if (at < 0) throw new Error(`there is no variable ${variable}`);
+    return at;
+  }
+
   enter(values: readonly Value[]): void {
+    if (values === this.current) return;
     this.current = values;
     this.stamp++;
   }

@@ -21,12 +21,15 @@ export function toPlain(value: Value, store: ValueStore): Plain {
     case 'variant':
       return { tag: value.shape, value: items[0]! };
     case 'map': {
-      const pairs = items.flatMap((key, at) => (at % 2 === 0 ? [[key, items[at + 1]!] as const] : []));
-      return pairs.some(([key]) => typeof key === 'object' || typeof key === 'boolean')
-        ? pairs.sort(byJson)
-        : Object.fromEntries(pairs);
+      return plainMap(items.flatMap((key, at) => (at % 2 === 0 ? [[key, items[at + 1]!] as const] : [])));
     }
   }
+}
+
+export function plainMap(pairs: readonly (readonly [Plain, Plain])[]): Plain {
+  return pairs.some(([key]) => typeof key === 'object' || typeof key === 'boolean')
+    ? [...pairs].sort(byJson)
+    : Object.fromEntries(pairs);
 }
 
 /** The order of a set's elements. */

@@ -4,6 +4,18 @@ const common = { PRODUCERS: 2, CLAIMERS: 1, LIMIT: 2, READY_SLOTS: 2, CLAIM_SLOT
 
 const small = { ...common, TRANSACTIONS: 2, JOBS: 2 };
 
+const large = {
+  ...common,
+  PRODUCERS: 4,
+  TRANSACTIONS: 20,
+  JOBS: 30,
+  CLAIMERS: 3,
+  READY_SLOTS: 3,
+  CLAIM_SLOTS: 3,
+};
+/** Else there would be little to claim. */
+const weights = { Inserted: 3, Committed: 2, ClaimAborted: 0.3, PruneGaveUp: 0.3 };
+
 export const model: ModelRow = {
   name: 'windows',
   about: 'enqueue, window claim, cancel, rotation and prune of one lane',
@@ -14,6 +26,10 @@ export const model: ModelRow = {
       // More transactions, without rings.
       { ...common, PRODUCERS: 3, TRANSACTIONS: 3, JOBS: 3, READY_SLOTS: 1, CLAIM_SLOTS: 1 },
     ],
+  },
+  walks: {
+    short: { bounds: large, walks: 20, steps: 100, weights },
+    long: { bounds: large, walks: 60, steps: 200, weights },
   },
   invariants: [
     'nothing_lost',
