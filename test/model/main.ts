@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { startVitest } from 'vitest/node';
 import { checkModel, type Run, type Totals } from './check-model.js';
 import { ReplayServer } from './conformance/replay-server.js';
 import { loadModels } from './models.js';
@@ -6,6 +7,9 @@ import { loadModels } from './models.js';
 const { values } = parseArgs({
   options: { short: { type: 'boolean', default: false }, only: { type: 'string' } },
 });
+
+/** Random sequences and payloads in the long form. The suite has a few of its own, which are all that CI needs. */
+const PROPERTY_RUNS = 300;
 
 const models = await loadModels();
 const chosen = models.filter(({ name }) => values.only === undefined || name === values.only);
@@ -27,6 +31,14 @@ try {
   for (const row of chosen) await checkModel(row, run);
 } finally {
   await server.stop();
+}
+if (!values.short && values.only === undefined) {
+  const vitest = await startVitest('test', ['test/property'], {
+    watch: false,
+    env: { PROPERTY_RUNS: String(PROPERTY_RUNS) },
+  });
+  totals.problems += vitest.state.getCountOfFailedTests();
+  await vitest.close();
 }
 const seconds = ((performance.now() - begin) / 1_000).toFixed(0);
 console.log(

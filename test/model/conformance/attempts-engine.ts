@@ -17,7 +17,6 @@ import {
   releaseUnknownClaims,
   rescueAttempts,
 } from '../../../lib/storage/operations/instances.js';
-import { promoteDeferred } from '../../../lib/storage/operations/promote-deferred.js';
 import { registerQueues } from '../../../lib/storage/operations/queues.js';
 import { saveAttemptStates } from '../../../lib/storage/operations/save-attempt-states.js';
 import { settleOverdue } from '../../../lib/storage/operations/settle-overdue.js';
@@ -27,6 +26,7 @@ import type { Plain } from '../quint/plain.js';
 import type { Step } from '../quint-model.js';
 import { readRows } from './attempts-rows.js';
 import { type AttemptName, type AttemptsStep, asAttemptsStep, type ModelTx } from './attempts-steps.js';
+import { promoteOne } from './promote-one.js';
 import type { Engine } from './replay.js';
 
 const SCHEMA = schemaName();
@@ -250,12 +250,8 @@ export class AttemptsEngine implements Engine {
 
   /** Due is this one, and of those that nobody has locked no other. */
   private async promote(job: number): Promise<void> {
-    await this.connections.owner.query(
-      `UPDATE awa.deferred_jobs d SET run_at = now() + CASE WHEN d.job_id = $1 THEN interval '-1 s' ELSE interval '1 h' END
-       WHERE d.job_id IN (SELECT f.job_id FROM awa.deferred_jobs f FOR UPDATE SKIP LOCKED)`,
-      [this.jobIdOf(job)],
-    );
-    const { promoted } = await promoteDeferred(new PgAdapter(this.connections.client), SCHEMA, 100);
+    const { owner, client } = this.connections;
+    const promoted = await promoteOne(owner, new PgAdapter(client), this.jobIdOf(job));
     if (promoted !== 1) throw new Error(`${promoted} jobs were promoted`);
   }
 

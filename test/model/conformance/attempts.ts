@@ -26,7 +26,7 @@ const WEIGHTS = {
 export async function replayAttempts(
   database: ReplayDatabase,
   short: boolean,
-  walks = short ? 10 : 120,
+  walks = short ? 10 : 60,
 ): Promise<ReplayReport> {
   const model = await QuintModel.load(specFile('attempts'), 'attempts', { DEFECT: 'none', ...LARGE });
   const connections = await openConnections(database);

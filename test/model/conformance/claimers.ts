@@ -23,7 +23,7 @@ const BOUNDS = {
 export async function replayClaimers(
   database: ReplayDatabase,
   short: boolean,
-  walks = short ? 6 : 80,
+  walks = short ? 6 : 40,
 ): Promise<ReplayReport> {
   const load = (bounds: Bounds) => QuintModel.load(specFile('claimers'), 'claimers', bounds);
   const models = [await load(BOUNDS), await load({ ...BOUNDS, COOLS: true })];

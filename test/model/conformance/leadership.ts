@@ -9,7 +9,7 @@ const BOUNDS = { DEFECT: 'none', PROCESSES: 3, LEASE: 3, PATIENT: false };
 export async function replayLeadership(
   database: ReplayDatabase,
   short: boolean,
-  walks = short ? 4 : 40,
+  walks = short ? 4 : 20,
 ): Promise<ReplayReport> {
   const model = await QuintModel.load(specFile('leadership'), 'leadership', BOUNDS);
   const reader = await database.client();

@@ -11,7 +11,7 @@ const BOUNDS = { DEFECT: 'none', LEADERS: 2, SLOTS: 8, GENERATIONS: 60, COARSE: 
 export async function replayRotation(
   database: ReplayDatabase,
   short: boolean,
-  walks = short ? 3 : 40,
+  walks = short ? 3 : 20,
 ): Promise<ReplayReport> {
   const model = await QuintModel.load(specFile('rotation'), 'rotation', BOUNDS);
   const clients: Client[] = [];

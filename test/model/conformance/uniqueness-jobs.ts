@@ -2,11 +2,11 @@ import type { PgAdapter } from '../../../lib/storage/adapters/pg.adapter.js';
 import { claimJobs, type ClaimedJob } from '../../../lib/storage/operations/claim-jobs.js';
 import { getJob } from '../../../lib/storage/operations/get-job.js';
 import { rescueAttempts } from '../../../lib/storage/operations/instances.js';
-import { promoteDeferred } from '../../../lib/storage/operations/promote-deferred.js';
 import { registerQueues } from '../../../lib/storage/operations/queues.js';
 import { registerTestInstance, SCHEMA } from '../../support/storage-fixture.js';
 import type { ReplayDatabase } from '../models.js';
 import { expectSame } from './expect-same.js';
+import { promoteOne } from './promote-one.js';
 
 export const HOUR_MS = 3_600_000;
 
@@ -67,11 +67,7 @@ export class ReplayJobs {
   }
 
   async promote(job: number): Promise<void> {
-    await this.database.query(
-      "UPDATE awa.deferred_jobs SET run_at = clock_timestamp() - interval '1 s' WHERE job_id = $1",
-      [this.id(job)],
-    );
-    await promoteDeferred(this.port, SCHEMA, 100);
+    await promoteOne(this.database, this.port, this.id(job));
   }
 
   /** The process of the job's attempt has not been heard of for an hour. */

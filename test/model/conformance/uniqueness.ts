@@ -10,7 +10,7 @@ import { projectUniqueness } from './uniqueness-facts.js';
 export async function replayUniqueness(
   database: ReplayDatabase,
   short: boolean,
-  walks = short ? 5 : 60,
+  walks = short ? 5 : 30,
 ): Promise<ReplayReport> {
   const model = await QuintModel.load(specFile('uniqueness'), 'uniqueness', {
     ...LARGE,

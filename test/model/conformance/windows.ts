@@ -49,7 +49,7 @@ export const SITUATIONS = [
 export async function replayWindows(
   database: ReplayDatabase,
   short: boolean,
-  walks = short ? 12 : 60,
+  walks = short ? 12 : 40,
 ): Promise<ReplayReport> {
   const model = await QuintModel.load(specFile('windows'), 'windows', BOUNDS);
   const connections: Connections = { producers: [], claimers: [] };
