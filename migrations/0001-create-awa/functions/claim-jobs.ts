@@ -12,6 +12,8 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  * p_drain: for an administrator, who goes past pauses and gates.
  * Nothing of a job or lane is updated, and a call that finds nothing writes nothing. Lane locks are held until the call commits; they are
  * never waited for, so their order does not matter.
+ * A transaction that claims enqueues nothing, before (that is refused) or after (nobody does): its window would take its own rows for
+ * claimed ones.
  *
  * Step 3 reads lane_id, (enqueue_xid, job_id) ranges of each child's _lane index and stops at the limit: its cost
  * depends on the number of rows taken, not on the number waiting.
