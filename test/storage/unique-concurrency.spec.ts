@@ -165,6 +165,22 @@ describe('a transaction with one snapshot', () => {
     expect(await u.put('other')).toEqual({ id: other!.id, deduplicated: true });
   });
 
+  it.each([false, true])(
+    'answers its own job, not the one that it still sees with the key (in a savepoint: %s)',
+    async (isNested) => {
+      const { jobs } = await u.putAndClaim('a');
+      const { client, own } = await beginWithSnapshot();
+      await completeAttempts(u.port, SCHEMA, jobs);
+      if (isNested) await client.query('SAVEPOINT nested');
+      const taken = await u.put('a', {}, own);
+      expect(taken.deduplicated).toBe(false);
+      if (isNested) await client.query('RELEASE nested');
+      expect(await u.put('a', {}, own)).toEqual({ id: taken.id, deduplicated: true });
+      await client.query('COMMIT');
+      expect(await u.holder('a')).toBe(taken.id);
+    },
+  );
+
   it('is told when it cannot see the holder, enqueues nothing, and goes on', async () => {
     const { client, own } = await beginWithSnapshot();
     const { id } = await u.put('a');

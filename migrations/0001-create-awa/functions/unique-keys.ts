@@ -33,7 +33,9 @@ BEGIN
       VALUES (v_key.unique_key, v_holder, string_to_array(p_held_after[v_ord], ','), p_expires_at[v_ord])
       ON CONFLICT (unique_key) DO NOTHING;
       EXIT WHEN FOUND;
-      SELECT c.job_id INTO v_holder FROM ${s}.job_unique_claims c WHERE c.unique_key = v_key.unique_key;
+      -- In a transaction with one snapshot there may be two: one that has been released since, and the one that this transaction has
+      -- taken then, which is younger.
+      SELECT c.job_id INTO v_holder FROM ${s}.job_unique_claims c WHERE c.unique_key = v_key.unique_key ORDER BY age(c.xmin) LIMIT 1;
       EXIT WHEN FOUND;
     END LOOP;
     FOREACH v_ord IN ARRAY v_key.ords LOOP
