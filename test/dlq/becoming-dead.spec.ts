@@ -38,6 +38,7 @@ describe('a queue with dead letters', () => {
     ['failed', {}, 'terminal_error', 1],
     ['invalid', {}, 'invalid_args', 0],
     ['error', { maxAttempts: 1 }, 'max_attempts_exhausted', 1],
+    ['timed_out', { maxAttempts: 1 }, 'timed_out', 1],
   ] as const)('holds what ends as %s', async (outcome, overrides, reason, attempt) => {
     const [id] = (await settleNew(port, instanceId, queue, 1, outcome, overrides)) as [string];
     expect(await entries()).toMatchObject([{ jobId: id, reason, attempt, runLease: 1, state: 'failed' }]);
