@@ -94,7 +94,7 @@ async function everything(): Promise<{ ids: string[]; dead: string }> {
 const isWaiting = async () =>
   (
     await database.query(
-      "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%list_jobs%'",
+      "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ 'list_jobs|count_jobs'",
     )
   ).rowCount === 1;
 
@@ -256,21 +256,24 @@ describe('listJobs', () => {
     expect(await pruneRing(port, SCHEMA, segment)).toBeUndefined();
   });
 
-  it('does not lose a claim that a prune carries on while it waits', async () => {
-    const [id] = (await put(1)) as [string];
+  it.each([
+    ['a list', () => service.listJobs({ queue }), { items: [{ state: 'running', runLease: 1 }] }],
+    ['a count', () => service.countJobs(queue), { running: { count: 1, exact: true } }],
+  ] as const)('does not lose a claim that a prune carries on while %s waits', async (_, read, expected) => {
+    await put(1);
     await claim(queue);
     const segment = (await listRingSegments(port, SCHEMA)).findLast(({ ring }) => ring === 'claim')!;
     expect(await rotateRing(port, SCHEMA, segment)).toBeUndefined();
     const pruner = await database.client();
     await pruner.query('BEGIN');
     expect(await pruneRing(new PgAdapter(pruner), SCHEMA, segment)).toBeUndefined();
-    const listing = service.listJobs({ queue });
+    const reading = read();
     try {
-      await until(isWaiting, { what: 'the list waiting' });
+      await until(isWaiting, { what: 'the reading waiting' });
     } finally {
       await pruner.query('COMMIT');
     }
-    expect((await listing).items).toMatchObject([{ id, state: 'running', runLease: 1 }]);
+    expect(await reading).toMatchObject(expected);
   });
 
   it.each([
