@@ -14,9 +14,13 @@ const MIN_SAMPLES = 20;
 /** The part of a new measurement in the mean. */
 const WEIGHT = 0.1;
 
+/** Of each worker at most so many: what a process that dies has not begun is little, and others are free for the rest. */
+const MAX_PER_WORKER = 4;
+
 /**
- * How many jobs a process should hold beyond its free slots: as many as its handlers end while one claim is under way, so that
- * none of them waits for it. Claims and handlers are measured, as exponentially weighted means.
+ * How many jobs a process should hold beyond its free slots: twice as many as its handlers end while one claim is under way. It claims
+ * when the half of them is gone (Dispatcher.prefetchRoom), and the other half lasts until the answer is there, so that no slot waits
+ * for it. Claims and handlers are measured, as exponentially weighted means.
  */
 export class PrefetchSizes {
   private readonly queues: ReadonlyMap<string, PrefetchQueue>;
@@ -49,15 +53,14 @@ export class PrefetchSizes {
     if (handler !== undefined) handler.meanMs = Math.max(handler.meanMs, ms);
   }
 
-  /** How many jobs of the queue may be held ahead of time; never more than its workers, and none for a single worker, which keeps order. */
+  /** How many jobs of the queue may be held ahead of time; none for a single worker, which keeps order. */
   size(queue: string): number {
     const limits = this.queues.get(queue);
     const handler = this.handlers.get(queue);
     if (limits === undefined || !limits.prefetch || limits.maxWorkers === 1) return 0;
     if (handler === undefined || this.claimMs === undefined) return 0;
     if (handler.samples < MIN_SAMPLES || handler.meanMs > SLOW_MS) return 0;
-    return Math.floor(
-      Math.min(limits.maxWorkers, (limits.maxWorkers * this.claimMs) / Math.max(handler.meanMs, 0.01)),
-    );
+    const perWorker = (2 * this.claimMs) / Math.max(handler.meanMs, 0.01);
+    return Math.floor(limits.maxWorkers * Math.min(MAX_PER_WORKER, perWorker));
   }
 }

@@ -153,10 +153,12 @@ describe('a dispatcher', () => {
   it('claims ahead again when half of it has been started', () => {
     prefetch.claimed(10);
     for (let handled = 0; handled < 30; handled++) prefetch.handled('q', 1);
-    expect(dispatcher.prefetchRoom('q')).toBe(2);
-    dispatcher.accept([job(), job(), job(), job()]);
+    expect(dispatcher.prefetchRoom('q')).toBe(8);
+    dispatcher.accept(Array.from({ length: 10 }, job));
     expect(dispatcher.prefetchRoom('q')).toBe(0);
-    dispatcher.ended(started[0] as ClaimedJob);
-    expect(dispatcher.prefetchRoom('q')).toBe(1);
+    for (let ended = 0; ended < 3; ended++) dispatcher.ended(started[ended] as ClaimedJob);
+    expect(dispatcher.prefetchRoom('q')).toBe(0);
+    dispatcher.ended(started[3] as ClaimedJob);
+    expect(dispatcher.prefetchRoom('q')).toBe(4);
   });
 });

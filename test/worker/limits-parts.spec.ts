@@ -65,7 +65,7 @@ it('takes a kind for slow whose jobs do not end', () => {
   expect(kinds.maxWaiting('kind')).toBe(20);
 });
 
-it('prefetches what handlers end during a claim, and nothing for slow, single or unknown ones', () => {
+it('prefetches twice what handlers end during a claim, up to four for each worker, and nothing for slow, single or unknown ones', () => {
   const queue = (name: string, maxWorkers: number, prefetch = true) => ({ name, maxWorkers, prefetch });
   const sizes = new PrefetchSizes([queue('q', 50), queue('one', 1), queue('off', 50, false)]);
   const handled = (name: string, ms: number) => {
@@ -74,14 +74,14 @@ it('prefetches what handlers end during a claim, and nothing for slow, single or
   for (const name of ['q', 'one', 'off']) handled(name, 19);
   expect(sizes.size('q')).toBe(0);
   sizes.claimed(4);
-  expect(sizes.size('q')).toBe(10);
+  expect(sizes.size('q')).toBe(21);
   expect([sizes.size('one'), sizes.size('off'), sizes.size('none')]).toEqual([0, 0, 0]);
   handled('q', 1);
-  expect(sizes.size('q')).toBe(50);
+  expect(sizes.size('q')).toBe(200);
   sizes.stalled('q', 300);
   expect(sizes.size('q')).toBe(0);
   handled('q', 19);
-  expect(sizes.size('q')).toBe(10);
+  expect(sizes.size('q')).toBe(21);
   handled('q', 100);
   expect(sizes.size('q')).toBe(0);
 });
