@@ -18,11 +18,14 @@ const awa = (await import(new URL('dist/lib/index.js', ROOT).href)) as Library;
 /** A failed attempt is due again at once. */
 const RETRY = { baseMs: 0 };
 
-const BenchJob = awa.defineJob<Payload, 'bench'>('bench', { retry: RETRY });
+/** One kind for all queues: each enqueue names its queue, but a kind has one by default that must be there. */
+const benchJob = (queue: string) => awa.defineJob<Payload, 'bench'>('bench', { queue: queue, retry: RETRY });
 
-function benchHandler(work: Work) {
-  @awa.JobHandler(BenchJob)
-  class BenchHandler implements JobHandlerFor<typeof BenchJob> {
+type BenchJob = ReturnType<typeof benchJob>;
+
+function benchHandler(job: BenchJob, work: Work) {
+  @awa.JobHandler(job)
+  class BenchHandler implements JobHandlerFor<BenchJob> {
     async handle({ args, attempt }: Job<Payload>): Promise<void> {
       await work.handle(args, attempt === 1);
     }
@@ -46,6 +49,7 @@ export class AwaSystem implements QueueSystem {
   readonly settings: Readonly<Record<string, unknown>>;
   private readonly url: string;
   private readonly maxWorkers: number;
+  private readonly job: BenchJob;
   private app: INestApplicationContext | undefined;
   private queueService: QueueService | undefined;
 
@@ -56,6 +60,7 @@ export class AwaSystem implements QueueSystem {
     this.version = version;
     this.url = databaseUrl(options);
     this.maxWorkers = workersPerQueue(options);
+    this.job = benchJob(options.queues[0]!);
     this.settings = {
       'queues[].maxWorkers': this.maxWorkers,
       'defineJob retry': RETRY,
@@ -89,7 +94,7 @@ export class AwaSystem implements QueueSystem {
             worker: environment.workers > 0 ? { autoStart: false } : false,
           }),
         ],
-        providers: [benchHandler(work)],
+        providers: [benchHandler(this.job, work)],
       },
       { logger: new StderrLogger() },
     );
@@ -99,9 +104,9 @@ export class AwaSystem implements QueueSystem {
   async enqueue(queue: string, payloads: readonly Payload[]): Promise<void> {
     const [first] = payloads;
     if (payloads.length === 1 && first !== undefined) {
-      await this.queueService!.enqueue(BenchJob, first, { queue });
+      await this.queueService!.enqueue(this.job, first, { queue });
     } else {
-      await this.queueService!.enqueueMany(BenchJob, payloads, { queue });
+      await this.queueService!.enqueueMany(this.job, payloads, { queue });
     }
   }
 
