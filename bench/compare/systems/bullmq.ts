@@ -1,6 +1,6 @@
 import { createPostgresBackend, type Job, type JobsOptions, Queue, runMigrations, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
-import pg from 'pg';
+import { Client } from 'pg';
 import { log } from './lines.js';
 import { packageVersion } from './package-version.js';
 import type { Payload } from './payload.js';
@@ -143,7 +143,7 @@ export function bullmqOnPostgres(options: SystemOptions): QueueSystem {
   const concurrency = workersPerQueue(options);
   const poolMax = Math.max(10, concurrency);
   const install = async () => {
-    const client = new pg.Client({ connectionString: url });
+    const client = new Client({ connectionString: url });
     await client.connect();
     try {
       await runMigrations(client);

@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { Client } from 'pg';
 
 /** Undefined in a database where nothing has been announced. */
 const TABLE = 'public.bench_announced';
@@ -14,7 +14,7 @@ export async function isAnnouncedInPostgres(url: string): Promise<boolean> {
 }
 
 async function query(url: string, text: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url });
+  const client = new Client({ connectionString: url });
   await client.connect();
   try {
     return (await client.query<Record<string, unknown>>(text)).rows;

@@ -132,8 +132,8 @@ export class Producer {
 
 /** How many jobs are due, and that so many were enqueued. */
 interface Wanted {
-  wanted(): number;
-  took(jobs: number): void;
+  readonly wanted: () => number;
+  readonly took: (jobs: number) => void;
 }
 
 function withResolver(): { promise: Promise<void>; resolve: () => void } {
