@@ -7,7 +7,7 @@ import { log } from './lines.js';
 import type { Payload } from './payload.js';
 import { announceInPostgres, isAnnouncedInPostgres } from './postgres-announcement.js';
 import { databaseUrl, type QueueSystem, type SystemOptions, workersPerQueue } from './queue-system.js';
-import type { Work } from './work.js';
+import { WANTED_FAILURE, type Work } from './work.js';
 
 /** The root of the repository, from where this file is compiled to: what is measured is the library as it was built there. */
 const ROOT = new URL('../../../../', import.meta.url);
@@ -33,9 +33,13 @@ function benchHandler(job: BenchJob, work: Work) {
   return BenchHandler;
 }
 
+/** The library warns of each failed attempt, thousands of them: of those that were asked for nothing is said. */
 class StderrLogger implements LoggerService {
   log(): void {}
-  warn = (message: unknown, context?: unknown): void => log(`${String(context)} ${String(message)}`);
+  warn = (message: unknown, context?: unknown): void => {
+    const text = String(message);
+    if (!text.includes(WANTED_FAILURE)) log(`${String(context)} ${text}`);
+  };
   error = this.warn;
 }
 

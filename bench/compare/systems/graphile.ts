@@ -4,10 +4,11 @@ import { packageVersion } from './package-version.js';
 import type { Payload } from './payload.js';
 import { announceInPostgres, isAnnouncedInPostgres } from './postgres-announcement.js';
 import { databaseUrl, type QueueSystem, type SystemOptions, workersPerQueue } from './queue-system.js';
+import { WANTED_FAILURE } from './work.js';
 
-/** Failures that were asked for are logged as errors, thousands of them: only what is not about a job is let through. */
+/** It logs an error for each failed attempt, thousands of them: of those that were asked for nothing is said. */
 const logger = new Logger(() => (level, message) => {
-  if (level === 'error' && !message.startsWith('Failed task')) log(`graphile-worker: ${message}`);
+  if (level === 'error' && !message.includes(WANTED_FAILURE)) log(`graphile-worker: ${message}`);
 });
 
 /**

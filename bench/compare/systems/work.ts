@@ -3,10 +3,12 @@ import type { Environment } from './environment.js';
 import type { Measurements } from './measurements.js';
 import { clock, type Payload } from './payload.js';
 
+export const WANTED_FAILURE = 'fails in its first attempt, as was asked for';
+
 /** Thrown for jobs that are to fail in their first attempt. */
 export class WantedFailure extends Error {
   constructor() {
-    super('fails in its first attempt, as was asked for');
+    super(WANTED_FAILURE);
     // Systems store the stack of an error; all of them get the same few bytes.
     this.stack = this.message;
   }
