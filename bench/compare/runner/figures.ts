@@ -26,8 +26,9 @@ export function computeFigures(measured: Measured): Figures {
   const { shape, timeline, observer, from, to, pinnedAt } = measured;
   // The counters are read when a second is over; a drained backlog may have ended before.
   const usefulTo = shape.preload > 0 && !shape.untilDrained ? endOfBacklog(measured) : to.at;
-  const jobs = timeline.jobsBetween(from.at, to.at);
-  const usefulJobs = timeline.jobsBetween(from.at, usefulTo);
+  // The last sample of a drain is from after its end: a straight line to it would pass below.
+  const jobs = shape.untilDrained ? shape.preload : timeline.jobsBetween(from.at, to.at);
+  const usefulJobs = shape.untilDrained ? shape.preload : timeline.jobsBetween(from.at, usefulTo);
   const seconds = (usefulTo - from.at) / 1_000;
   const rates = timeline.rates(from.at, usefulTo);
   const samples = timeline.samplesBetween(from.at, usefulTo);
