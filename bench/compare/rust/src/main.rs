@@ -17,6 +17,8 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 use environment::{Environment, ProducerMode};
 use measurements::{Measurements, say};
@@ -31,10 +33,7 @@ const CLOSE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
-        .with_writer(std::io::stderr)
-        .init();
+    log_warnings();
     let mut terminated = signal(SignalKind::terminate())?;
     let environment = Environment::read()?;
     let system = Arc::new(System::connect(&environment).await?);
@@ -59,6 +58,13 @@ async fn main() -> Result<()> {
     say(&measurements.sample());
     let _ = timeout(CLOSE, system.close()).await;
     Ok(())
+}
+
+/// Warnings of the library go to stderr. Those of its driver are about slow statements, and print a whole migration.
+fn log_warnings() {
+    let levels = Targets::new().with_default(LevelFilter::WARN).with_target("sqlx", LevelFilter::ERROR);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(levels)).init();
 }
 
 type Running = (Option<Client>, Arc<AtomicBool>, Vec<JoinHandle<()>>);
