@@ -55,6 +55,7 @@ async function prepare(): Promise<void> {
   await system.connect();
   if (environment.preload > 0) {
     const seconds = await producer.preload();
+    if (stopping.signal.aborted) return;
     writeLine({ kind: 'preloaded', jobs: environment.preload, seconds: Number(seconds.toFixed(3)) });
   }
   await system.announce();
