@@ -9,8 +9,8 @@ import type { Work } from './work.js';
 /** After a failed enqueue, in milliseconds. */
 const RETRY_MS = 100;
 
-/** What an offered rate may run behind by, in seconds of it: what cannot be kept up with shows as a backlog, not as a flood later. */
-const MOST_BEHIND_S = 1;
+/** How often a depth that lacks less than a batch is looked at, in milliseconds. */
+const LOOK_MS = 1;
 
 /** Enqueues what the runner asks for: the preload, then by its mode until it is stopped. */
 export class Producer {
@@ -45,8 +45,8 @@ export class Producer {
   /** Resolves when it was stopped, and the enqueue under way has ended. */
   async run(): Promise<void> {
     const { mode } = this.environment;
-    if (mode === 'fixed') await this.runByWanted(this.credit());
-    if (mode === 'depth-target') await this.runByWanted({ wanted: () => this.missing(), took: () => {} });
+    if (mode === 'fixed') await this.runAtRate();
+    if (mode === 'depth-target') await this.runToDepth();
     if (mode === 'one-by-one') await this.runOneByOne();
   }
 
@@ -55,31 +55,37 @@ export class Producer {
     for (const wake of this.awaited.values()) wake();
   }
 
-  private async runByWanted({ wanted, took }: Wanted): Promise<void> {
-    const { batchMax, batchMs } = this.environment;
+  /** Enqueues what the time that has really passed asks for, collected for a while, or until a batch is full. */
+  private async runAtRate(): Promise<void> {
+    const { rate, batchMax, batchMs } = this.environment;
+    let credit = 0;
+    let creditedAt = performance.now();
     while (!this.stopping.signal.aborted) {
-      const jobs = Math.floor(Math.min(wanted(), batchMax));
-      if (jobs < 1) await this.pause(batchMs);
-      else if (await this.enqueue(this.make(jobs))) took(jobs);
+      const fullInMs = ((batchMax - credit) / rate) * 1_000;
+      const collectedMs = performance.now() - creditedAt;
+      await this.pause(Math.min(batchMs, fullInMs) - collectedMs);
+      const now = performance.now();
+      credit += (rate * (now - creditedAt)) / 1_000;
+      creditedAt = now;
+      const jobs = Math.floor(Math.min(credit, batchMax));
+      if (jobs > 0 && (await this.enqueue(this.make(jobs)))) credit -= jobs;
     }
   }
 
-  /** So many jobs as the rate asks for in the time that has really passed. */
-  private credit(): Wanted {
-    const { rate } = this.environment;
-    let credit = 0;
-    let creditedAt = performance.now();
-    return {
-      wanted: () => {
-        const now = performance.now();
-        credit = Math.min(credit + (rate * (now - creditedAt)) / 1_000, Math.max(rate * MOST_BEHIND_S, 1));
-        creditedAt = now;
-        return credit;
-      },
-      took: (jobs) => {
-        credit -= jobs;
-      },
-    };
+  /** Enqueues a whole batch as soon as that is missing, and less when nothing was enqueued for as long as a rate is collected. */
+  private async runToDepth(): Promise<void> {
+    const { batchMax, batchMs } = this.environment;
+    let enqueuedAt = Number.NEGATIVE_INFINITY;
+    while (!this.stopping.signal.aborted) {
+      const missing = this.missing();
+      const isDue = missing > 0 && performance.now() - enqueuedAt >= batchMs;
+      if (missing >= batchMax || isDue) {
+        await this.enqueue(this.make(Math.min(missing, batchMax)));
+        enqueuedAt = performance.now();
+      } else {
+        await this.pause(LOOK_MS);
+      }
+    }
   }
 
   /** Of what this process has enqueued, what has started here counts off: summed over the processes, that is what waits. */
@@ -126,14 +132,9 @@ export class Producer {
   }
 
   private async pause(ms: number): Promise<void> {
+    if (ms <= 0) return;
     await delay(ms, undefined, { signal: this.stopping.signal }).catch(() => {});
   }
-}
-
-/** How many jobs are due, and that so many were enqueued. */
-interface Wanted {
-  readonly wanted: () => number;
-  readonly took: (jobs: number) => void;
 }
 
 function withResolver(): { promise: Promise<void>; resolve: () => void } {
