@@ -47,18 +47,31 @@ export function renderLines({ title, xAxis, yAxis, lines, mark }: LinePlot): str
         index % LINE_COLOURS,
       ),
     ),
-    ...placeNames(lines, y).map(({ name, at }) => text(WIDTH - RIGHT + 8, at + 4, name)),
+    ...placeNames(lines, y).flatMap(({ name, colour, at }) => [
+      polyline(
+        [
+          [WIDTH - RIGHT + 8, at],
+          [WIDTH - RIGHT + 24, at],
+        ],
+        colour,
+      ),
+      text(WIDTH - RIGHT + 30, at + 4, name),
+    ]),
   ]);
 }
 
 /** At the end of each line, moved down where two of them would lie on each other. */
 function placeNames(lines: readonly Line[], y: (value: number) => number) {
   const wanted = lines
-    .map(({ name, points }) => ({ name, at: y(points.at(-1)?.[1] ?? 0) }))
+    .map(({ name, points }, index) => ({
+      name,
+      colour: index % LINE_COLOURS,
+      at: y(points.at(-1)?.[1] ?? 0),
+    }))
     .toSorted((a, b) => a.at - b.at);
   let lowest = -Infinity;
-  return wanted.map(({ name, at }) => {
+  return wanted.map(({ name, colour, at }) => {
     lowest = Math.max(at, lowest + NAME_HEIGHT);
-    return { name, at: lowest };
+    return { name, colour, at: lowest };
   });
 }

@@ -20,8 +20,12 @@ export function linearScale(greatest: number): Scale {
 export function logScale(smallest: number, greatest: number): Scale {
   const from = Math.floor(Math.log10(smallest));
   const to = Math.max(from + 1, Math.ceil(Math.log10(greatest)));
+  const steps = to - from <= 2 ? [1, 2, 5] : [1];
+  const ticks = Array.from({ length: to - from }, (_, index) => index).flatMap((index) =>
+    steps.map((step) => step * 10 ** (from + index)),
+  );
   return {
     share: (value) => (Math.log10(value) - from) / (to - from),
-    ticks: Array.from({ length: to - from + 1 }, (_, index) => 10 ** (from + index)),
+    ticks: [...ticks, 10 ** to],
   };
 }

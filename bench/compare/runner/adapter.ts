@@ -35,9 +35,11 @@ const END_MS = 12_000;
 const STDERR_LINES = 20;
 
 const running = new Set<ChildProcess>();
+let isOver = false;
 
-/** For the end of the runner, however that comes about. */
+/** For the end of the runner, however that comes about. None is started any more: a run may be between two of them. */
 export function killAdapters(): void {
+  isOver = true;
   for (const child of running) child.kill('SIGKILL');
 }
 
@@ -55,6 +57,7 @@ export class Adapter {
   private startError: Error | undefined;
 
   constructor(system: System, env: Readonly<Record<string, string>>) {
+    if (isOver) throw new Error('the runner ends');
     this.child = spawn(system.command, system.args, {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import pg from 'pg';
+import { Client, escapeIdentifier } from 'pg';
 import { cpuSecondsOfTree } from './processes.js';
 import { ROOT_URL } from './root.js';
 
@@ -39,7 +39,7 @@ interface Launcher {
 export class Postgres {
   private constructor(
     private readonly server: Server,
-    private readonly admin: pg.Client,
+    private readonly admin: Client,
     private readonly postmasterPid: number,
   ) {}
 
@@ -47,7 +47,7 @@ export class Postgres {
     const launcher = (await import(new URL('build/test/postgres/server.js', ROOT_URL).href)) as Launcher;
     const server = await launcher.startPostgres({ temporary: true, settings: POSTGRES_SETTINGS });
     const pid = Number(readFileSync(join(server.dataDir, 'postmaster.pid'), 'utf8').split('\n')[0]);
-    const admin = new pg.Client({ connectionString: server.url });
+    const admin = new Client({ connectionString: server.url });
     // A server that is stopped under us ends the connection: the query that is under way says so.
     admin.on('error', () => {});
     await admin.connect();
@@ -67,11 +67,11 @@ export class Postgres {
   /** Drops what an interrupted run may have left under the name. */
   async createDatabase(name: string): Promise<void> {
     await this.dropDatabase(name);
-    await this.admin.query(`CREATE DATABASE ${pg.escapeIdentifier(name)}`);
+    await this.admin.query(`CREATE DATABASE ${escapeIdentifier(name)}`);
   }
 
   async dropDatabase(name: string): Promise<void> {
-    await this.admin.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
+    await this.admin.query(`DROP DATABASE IF EXISTS ${escapeIdentifier(name)} WITH (FORCE)`);
   }
 
   /** Otherwise one system pays for the pages that another has written. */
@@ -103,7 +103,7 @@ export class Postgres {
 
   /** Tables that have dead tuples. Read it after the adapters have ended: until then they keep a part of their counts to themselves. */
   async readDeadTuples(database: string): Promise<Readonly<Record<string, number>>> {
-    const client = new pg.Client({ connectionString: this.urlOf(database) });
+    const client = new Client({ connectionString: this.urlOf(database) });
     client.on('error', () => {});
     await client.connect();
     try {
@@ -122,7 +122,7 @@ export class Postgres {
    * @returns what ends it
    */
   async holdTransaction(database: string): Promise<() => Promise<void>> {
-    const client = new pg.Client({ connectionString: this.urlOf(database) });
+    const client = new Client({ connectionString: this.urlOf(database) });
     client.on('error', () => {});
     await client.connect();
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
