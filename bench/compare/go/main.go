@@ -44,7 +44,7 @@ func run(ctx context.Context) error {
 	go sampleEachSecond(ctx, measured)
 	if env.workers > 0 {
 		if env.mode == modeNone && measured.preloaded.Load() > 0 {
-			go sayWhenDrained(sys, measured)
+			sayWhenDrained(sys, measured)
 		}
 		if err := sys.client.Start(context.WithoutCancel(ctx)); err != nil {
 			return fmt.Errorf("the workers do not start: %w", err)
@@ -106,11 +106,13 @@ func sayWhenDrained(sys *system, measured *measurements) {
 		ChanSize: int(jobs),
 		Kinds:    []river.EventKind{river.EventKindJobCompleted},
 	})
-	defer unsubscribe()
-	for range events {
-		if jobs--; jobs == 0 {
-			say(map[string]string{"kind": "drained"})
-			return
+	go func() {
+		defer unsubscribe()
+		for range events {
+			if jobs--; jobs == 0 {
+				say(map[string]string{"kind": "drained"})
+				return
+			}
 		}
-	}
+	}()
 }

@@ -16,21 +16,19 @@ type producer struct {
 	next         int
 }
 
-// run returns the first error of an insert, and nil once the context has ended.
+// run returns the first error of an insert, and nil once the context has ended. An insert on its way is not cut off
+// by that: it may have been committed, and would be missing in the counts.
 func (p *producer) run(ctx context.Context) error {
-	var err error
 	switch p.env.mode {
 	case modeFixed:
-		err = p.atARate(ctx)
+		return p.atARate(ctx)
 	case modeDepthTarget:
-		err = p.toADepth(ctx)
+		return p.toADepth(ctx)
 	case modeOneByOne:
-		err = p.oneByOne(ctx)
-	}
-	if ctx.Err() != nil {
+		return p.oneByOne(ctx)
+	default:
 		return nil
 	}
-	return err
 }
 
 // atARate credits the time that has passed, so that a slow call is made up for and the rate stays what was asked.
@@ -77,7 +75,7 @@ func (p *producer) toADepth(ctx context.Context) error {
 func (p *producer) oneByOne(ctx context.Context) error {
 	for ctx.Err() == nil {
 		call := time.Now()
-		if err := p.system.enqueueOne(ctx, p.next); err != nil {
+		if err := p.system.enqueueOne(context.WithoutCancel(ctx), p.next); err != nil {
 			return err
 		}
 		p.measurements.produced(1, time.Since(call))
@@ -92,7 +90,7 @@ func (p *producer) oneByOne(ctx context.Context) error {
 
 func (p *producer) enqueueMany(ctx context.Context, jobs int) error {
 	call := time.Now()
-	if err := p.system.enqueueMany(ctx, p.next, jobs); err != nil {
+	if err := p.system.enqueueMany(context.WithoutCancel(ctx), p.next, jobs); err != nil {
 		return err
 	}
 	p.measurements.produced(jobs, time.Since(call))

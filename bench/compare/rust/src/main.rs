@@ -45,16 +45,16 @@ async fn main() -> Result<()> {
         outcome = run => outcome,
         _ = terminated.recv() => Ok(None),
     };
-    let Some((client, stopping, tasks)) = outcome? else { return Ok(()) };
+    let Some(running) = outcome? else { return Ok(()) };
 
     terminated.recv().await;
-    stopping.store(true, Relaxed);
-    if let Some(client) = client {
+    running.stopping.store(true, Relaxed);
+    if let Some(client) = running.client {
         client.shutdown(SHUTDOWN).await;
     }
-    for task in tasks {
-        task.abort();
-    }
+    // An enqueue on its way may have been committed: without its end it would be missing in the counts.
+    let _ = timeout(CLOSE, running.producing).await;
+    running.reporting.abort();
     say(&measurements.sample());
     let _ = timeout(CLOSE, system.close()).await;
     Ok(())
@@ -67,7 +67,12 @@ fn log_warnings() {
     tracing_subscriber::registry().with(lines.with_filter(levels)).init();
 }
 
-type Running = (Option<Client>, Arc<AtomicBool>, Vec<JoinHandle<()>>);
+struct Running {
+    client: Option<Client>,
+    producing: JoinHandle<()>,
+    reporting: JoinHandle<()>,
+    stopping: Arc<AtomicBool>,
+}
 
 /// Everything up to the point where nothing is left to do but to wait for the signal.
 async fn run(
@@ -84,7 +89,7 @@ async fn run(
     }
 
     say(&json!({"kind": "ready"}));
-    let mut tasks = vec![tokio::spawn(report(environment.mode, measurements.clone()))];
+    let reporting = tokio::spawn(report(environment.mode, measurements.clone()));
     let client = match environment.workers {
         0 => None,
         _ => Some(system.client(measurements.clone())?),
@@ -96,14 +101,14 @@ async fn run(
     let stopping = Arc::new(AtomicBool::new(false));
     let (system, environment) = (system.clone(), environment.clone());
     let (measurements, stopped) = (measurements.clone(), stopping.clone());
-    tasks.push(tokio::spawn(async move {
+    let producing = tokio::spawn(async move {
         let producer = Producer::new(&system, &environment, &measurements, &stopped);
         if let Err(error) = producer.run().await {
             eprintln!("the producer has failed: {error:#}");
             std::process::exit(1);
         }
-    }));
-    Ok(Some((client, stopping, tasks)))
+    });
+    Ok(Some(Running { client, producing, reporting, stopping }))
 }
 
 /// A sample each second, and the one line that says that a preload is done, within a millisecond of it.

@@ -71,9 +71,9 @@ impl System {
 
     /// An error means that the schema is not there yet.
     async fn is_installed(&self) -> bool {
-        storage::status(&self.pool).await.is_ok_and(|status| {
-            status.state == "active" && status.active_engine == "queue_storage"
-        })
+        storage::status(&self.pool)
+            .await
+            .is_ok_and(|status| status.state == "active" && status.active_engine == "queue_storage")
     }
 
     pub async fn preload(&self, measurements: &Measurements) -> Result<()> {
@@ -184,11 +184,9 @@ fn queue_config(tuning: Tuning, max_workers: u32) -> QueueConfig {
     match tuning {
         Tuning::Defaults => defaults,
         Tuning::Advised | Tuning::Stripes => QueueConfig { poll_interval: POLL_INTERVAL, ..defaults },
-        Tuning::NoDeadline => QueueConfig {
-            poll_interval: POLL_INTERVAL,
-            deadline_duration: Duration::ZERO,
-            ..defaults
-        },
+        Tuning::NoDeadline => {
+            QueueConfig { poll_interval: POLL_INTERVAL, deadline_duration: Duration::ZERO, ..defaults }
+        }
     }
 }
 
