@@ -26,6 +26,7 @@ import {
   type ListPage,
   type PageOptions,
 } from './cursor.js';
+import { EnqueueBatcher } from './enqueue-batcher.js';
 import type { EnqueueOptions } from './enqueue-options.js';
 import { checkJobFilter, type JobFilter, orderOf } from './job-filter.js';
 import { type JobSnapshot, toSnapshot } from './job-snapshot.js';
@@ -61,18 +62,21 @@ export interface EnqueuedJob {
 @Injectable()
 export class QueueService {
   private readonly queues: QueueDirectory;
+  private readonly batcher: EnqueueBatcher;
 
   constructor(
     @Inject(AWA_DATABASE) private readonly database: Database,
     @Inject(AWA_OPTIONS) private readonly options: ResolvedAwaOptions,
   ) {
     this.queues = new QueueDirectory(database);
+    this.batcher = new EnqueueBatcher(database);
   }
 
   /**
    * Enqueues one job. With `manager`, `queryRunner` or `client` it is part of that transaction: it exists when the
    * transaction commits, and never existed when it rolls back. Whatever is wrong with the input is found before a
-   * statement runs, so the transaction stays usable.
+   * statement runs, so the transaction stays usable. Without one it is committed when this resolves; calls that come at the same time
+   * share a commit, and none fails for another.
    *
    * @param definition what `defineJob()` returned
    * @param args the arguments; checked by the definition's schema, stored as JSON as they are given
@@ -119,7 +123,8 @@ export class QueueService {
     if (jobs.length === 0) return [];
     const port = transaction ?? this.database.pool;
     if (unique !== undefined) return this.enqueueUnique(port, unique, jobs);
-    const ids = await enqueueJobs(port, this.database.schema, jobs);
+    const isAlone = transaction === undefined && !this.database.isPoolBound();
+    const ids = isAlone ? await this.batcher.add(jobs) : await enqueueJobs(port, this.database.schema, jobs);
     return ids.map((id) => ({ id, deduplicated: false }));
   }
 

@@ -154,7 +154,7 @@ describe('a dispatcher', () => {
     prefetch.claimed(10);
     for (let handled = 0; handled < 30; handled++) prefetch.handled('q', 1);
     expect(dispatcher.prefetchRoom('q')).toBe(8);
-    dispatcher.accept(Array.from({ length: 10 }, job));
+    dispatcher.accept(Array.from({ length: 10 }, () => job()));
     expect(dispatcher.prefetchRoom('q')).toBe(0);
     for (let ended = 0; ended < 3; ended++) dispatcher.ended(started[ended] as ClaimedJob);
     expect(dispatcher.prefetchRoom('q')).toBe(0);

@@ -23,6 +23,11 @@ export class DataSourceDatabase implements Database {
     this.clientConfig = directUrl === undefined ? clientConfigOf(target) : { connectionString: directUrl };
   }
 
+  /** The manager of a DataSource has no connection of its own, unless somebody has put that of a transaction in its place. */
+  isPoolBound(): boolean {
+    return this.target.manager.queryRunner !== undefined;
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -9,6 +9,8 @@ export interface Database {
   readonly target: DataSource | { readonly url: string };
   /** For calls that belong to no transaction of the caller's. Shared with the application when it gave its DataSource. */
   readonly pool: SqlPort;
+  /** Whether a statement of the pool, made here and now, is part of a transaction of the caller's: some libraries patch a DataSource so. */
+  isPoolBound(): boolean;
   /**
    * For connections of our own, outside that pool: a ClientConfig of pg. Not by its name, as the public declarations lead
    * here, and an application need not have @types/pg to be type-checked with them.

@@ -43,6 +43,10 @@ export class UrlDatabase implements Database {
     this.pool = new PgAdapter(this.pgPool);
   }
 
+  isPoolBound(): boolean {
+    return false;
+  }
+
   close(): Promise<void> {
     this.closing ??= this.pgPool.end();
     return this.closing;
