@@ -46,6 +46,8 @@ export class Claimer {
   private readonly loop = new SupervisedLoop('claimer', () => this.turn());
   private readonly looks: QueueLooks;
   private wasBlocked = false;
+  /** Since when claims have brought nothing because others were claiming. */
+  private contendedSince: number | undefined;
   private nextReconcileAt = performance.now() + RECONCILE_INTERVAL_MS;
   /** Waiting times that remain after an answer was lost. */
   private reconcileDelays: number[] = [];
@@ -122,12 +124,14 @@ export class Claimer {
   private async claim(permits: readonly Permit[]): Promise<Claim> {
     this.permits.take(permits);
     const claimed = new Map<string, number>();
-    const startedAt = performance.now();
+    const startedAt = this.contendedSince ?? performance.now();
     try {
       const claim = await claimJobs(this.port, this.database.schema, this.options.instanceId(), permits);
       this.book.add(claim.jobs);
       for (const { queue } of claim.jobs) claimed.set(queue, (claimed.get(queue) ?? 0) + 1);
+      // What it took to get jobs, the tries that others were ahead of included.
       if (claim.jobs.length > 0) this.prefetch.claimed(performance.now() - startedAt);
+      this.contendedSince = claim.jobs.length === 0 && claim.contended.length > 0 ? startedAt : undefined;
       return claim;
     } catch (error) {
       this.reconcileDelays = [...RECONCILE_AFTER_LOSS_MS];

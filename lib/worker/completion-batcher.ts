@@ -16,6 +16,13 @@ import { SupervisedLoop } from './supervised-loop.js';
 /** Most attempts one statement closes. */
 const MAX_BATCH = 512;
 
+/**
+ * A statement costs as much as some fifty results in it. After one with fewer, the next waits as long as that took, for more to come;
+ * in milliseconds at most.
+ */
+const WORTH_A_FLUSH = 50;
+const MAX_PAUSE_MS = 5;
+
 /** An attempt whose claim somebody has locked is tried again after so many milliseconds. */
 const BUSY_RETRY_MS = 50;
 
@@ -44,7 +51,7 @@ interface Pending<Item> {
 
 /**
  * Makes results durable, many with one statement. A handler's slot is free when the handler ends; this is what its result
- * waits in. Results come together while a flush is under way, so batches grow with the load. A database that is away is
+ * waits in. Results come together while a flush is under way, and for as long again when it was a small one, so batches grow with the load. A database that is away is
  * waited for: nothing is dropped, and claiming stops when too much has piled up.
  *
  * A flush never waits for a lock, as claims and heartbeats wait in line behind it on the same connection: what belongs to a claim that a
@@ -61,6 +68,7 @@ export class CompletionBatcher {
   /** Puts each result that was put aside back into its list. */
   private parked: (() => void)[] = [];
   private unparkAt = 0;
+  private pauseUntil = 0;
   private onDrained: (() => void)[] = [];
 
   constructor(
@@ -85,12 +93,12 @@ export class CompletionBatcher {
   complete(job: ClaimedJob, mayHaveState = false, unsure = false): void {
     if (mayHaveState) this.stateful.add(job);
     this.completed.push({ item: job, unsure, closed: false, parked: false });
-    this.loop.wake();
+    this.wake();
   }
 
   settle(settlement: Settlement, unsure = false): void {
     this.settled.push({ item: settlement, unsure, closed: false, parked: false });
-    this.loop.wake();
+    this.wake();
   }
 
   /** Resolves when everything handed in so far is durable. */
@@ -108,7 +116,20 @@ export class CompletionBatcher {
     return this.completed.length + this.settled.length + this.inFlight + this.parked.length;
   }
 
+  private wake(): void {
+    if (this.pauseMs() <= 0) this.loop.wake();
+  }
+
+  private pauseMs(): number {
+    const isWorthIt = this.completed.length + this.settled.length >= WORTH_A_FLUSH;
+    return isWorthIt ? 0 : this.pauseUntil - performance.now();
+  }
+
   private async flush(): Promise<number> {
+    const pauseMs = this.pauseMs();
+    if (pauseMs > 0) return pauseMs;
+    const startedAt = performance.now();
+    const results = this.completed.length + this.settled.length;
     if (this.unparkAt <= performance.now()) for (const unpark of this.parked.splice(0)) unpark();
     await this.flushBatch(this.completed.splice(0, MAX_BATCH), this.completed, (items) =>
       this.writeCompleted(items),
@@ -116,6 +137,8 @@ export class CompletionBatcher {
     await this.flushBatch(this.settled.splice(0, MAX_BATCH), this.settled, (items) =>
       this.writeSettled(items),
     );
+    const endedAt = performance.now();
+    if (results < WORTH_A_FLUSH) this.pauseUntil = endedAt + Math.min(endedAt - startedAt, MAX_PAUSE_MS);
     if (this.pending > this.parked.length) return 0;
     if (this.parked.length > 0) return Math.max(this.unparkAt - performance.now(), 1);
     for (const resolve of this.onDrained.splice(0)) resolve();

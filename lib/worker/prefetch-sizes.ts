@@ -14,8 +14,8 @@ const MIN_SAMPLES = 20;
 /** The part of a new measurement in the mean. */
 const WEIGHT = 0.1;
 
-/** Of each worker at most so many: what a process that dies has not begun is little, and others are free for the rest. */
-const MAX_PER_WORKER = 4;
+/** The work of so many milliseconds at most, so that little waits here while others are free. */
+const MAX_AHEAD_MS = 20;
 
 /**
  * How many jobs a process should hold beyond its free slots: twice as many as its handlers end while one claim is under way. It claims
@@ -60,7 +60,7 @@ export class PrefetchSizes {
     if (limits === undefined || !limits.prefetch || limits.maxWorkers === 1) return 0;
     if (handler === undefined || this.claimMs === undefined) return 0;
     if (handler.samples < MIN_SAMPLES || handler.meanMs > SLOW_MS) return 0;
-    const perWorker = (2 * this.claimMs) / Math.max(handler.meanMs, 0.01);
-    return Math.floor(limits.maxWorkers * Math.min(MAX_PER_WORKER, perWorker));
+    const aheadMs = Math.min(2 * this.claimMs, MAX_AHEAD_MS);
+    return Math.floor((limits.maxWorkers * aheadMs) / Math.max(handler.meanMs, 1));
   }
 }
