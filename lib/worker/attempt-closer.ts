@@ -18,16 +18,20 @@ export interface AttemptCloserOptions {
 
 /** The second half of an attempt's life: from its result to everybody who is to know that this is durable. */
 export class AttemptCloser {
-  /** Those on their way to the batcher. */
-  private readonly attempts = new WeakMap<ClaimedJob, Attempt>();
+  /** Those that a transaction of their handler's completes. Few: a weak map of all attempts would cost as much as all else here. */
+  private readonly completedIn = new WeakSet<ClaimedJob>();
 
   constructor(private readonly options: AttemptCloserOptions) {}
+
+  /** The handler has completed the attempt in a transaction of its own; whether that commits is for the claim to tell. */
+  expectCompletion({ job }: Attempt): void {
+    this.completedIn.add(job);
+  }
 
   /** An attempt that was run. Making its end durable is the batcher's business, unless it is so already. */
   close(attempt: Attempt, result: AttemptResult): void {
     const { job, committedAs, isUnsure } = attempt;
     const { batcher } = this.options;
-    this.attempts.set(job, attempt);
     const settlement = result === 'completed' ? undefined : { job, ...result };
     if (committedAs !== undefined) this.closed(job, committedAs, settlement);
     else if (settlement === undefined) batcher.complete(job, attempt.state.mayBeStored, isUnsure);
@@ -36,7 +40,6 @@ export class AttemptCloser {
 
   /** An attempt that is over its time, while its handler goes on. */
   closeFenced(attempt: Attempt, result: Omit<Settlement, 'job'>): void {
-    this.attempts.set(attempt.job, attempt);
     this.options.batcher.settle({ job: attempt.job, ...result }, attempt.isUnsure);
   }
 
@@ -57,8 +60,7 @@ export class AttemptCloser {
     reportClosed(job, state, settlement);
     onStored();
     // Its transaction has closed it, and is over.
-    if (state === 'stale' && this.attempts.get(job)?.isCompletedIn === true)
-      events.closed(job, 'completed', undefined);
+    if (state === 'stale' && this.completedIn.has(job)) events.closed(job, 'completed', undefined);
     else events.closed(job, state, settlement);
   }
 }
