@@ -4,8 +4,8 @@ import type { AttemptResult } from './attempt-result.js';
 import type { Attempt } from './attempt.js';
 import type { ClaimBook } from './claim-book.js';
 import type { ClosedState, CompletionBatcher } from './completion-batcher.js';
+import { FailureLog } from './failure-log.js';
 import type { JobEvents } from './job-events.js';
-import { reportClosed } from './report-closed.js';
 
 export interface AttemptCloserOptions {
   /** Makes results durable. */
@@ -18,16 +18,21 @@ export interface AttemptCloserOptions {
 
 /** The second half of an attempt's life: from its result to everybody who is to know that this is durable. */
 export class AttemptCloser {
-  /** Those on their way to the batcher. */
-  private readonly attempts = new WeakMap<ClaimedJob, Attempt>();
+  /** Those that a transaction of their handler's completes. Few: a weak map of all attempts would cost as much as all else here. */
+  private readonly completedIn = new WeakSet<ClaimedJob>();
+  private readonly failures = new FailureLog();
 
   constructor(private readonly options: AttemptCloserOptions) {}
+
+  /** The handler has completed the attempt in a transaction of its own; whether that commits is for the claim to tell. */
+  expectCompletion({ job }: Attempt): void {
+    this.completedIn.add(job);
+  }
 
   /** An attempt that was run. Making its end durable is the batcher's business, unless it is so already. */
   close(attempt: Attempt, result: AttemptResult): void {
     const { job, committedAs, isUnsure } = attempt;
     const { batcher } = this.options;
-    this.attempts.set(job, attempt);
     const settlement = result === 'completed' ? undefined : { job, ...result };
     if (committedAs !== undefined) this.closed(job, committedAs, settlement);
     else if (settlement === undefined) batcher.complete(job, attempt.state.mayBeStored, isUnsure);
@@ -36,13 +41,17 @@ export class AttemptCloser {
 
   /** An attempt that is over its time, while its handler goes on. */
   closeFenced(attempt: Attempt, result: Omit<Settlement, 'job'>): void {
-    this.attempts.set(attempt.job, attempt);
     this.options.batcher.settle({ job: attempt.job, ...result }, attempt.isUnsure);
   }
 
   /** The handler of an abandoned attempt has ended after all. Its transaction may have come before what else was to end it. */
   outlived({ job, committedAs }: Attempt): void {
     if (committedAs !== undefined) this.options.events.closed(job, committedAs, undefined);
+  }
+
+  /** Nothing more is closed: logs what is still to be said. */
+  end(): void {
+    this.failures.flush();
   }
 
   /** An attempt that was not started. */
@@ -54,11 +63,10 @@ export class AttemptCloser {
   closed(job: ClaimedJob, state: ClosedState, settlement: Settlement | undefined): void {
     const { book, events, onStored } = this.options;
     book.close(job);
-    reportClosed(job, state, settlement);
+    this.failures.closed(job, state, settlement);
     onStored();
     // Its transaction has closed it, and is over.
-    if (state === 'stale' && this.attempts.get(job)?.isCompletedIn === true)
-      events.closed(job, 'completed', undefined);
+    if (state === 'stale' && this.completedIn.has(job)) events.closed(job, 'completed', undefined);
     else events.closed(job, state, settlement);
   }
 }

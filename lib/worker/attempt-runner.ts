@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import type { EntityManager, QueryRunner } from 'typeorm';
 import { JobTimeoutError } from '../errors/index.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import type { AttemptCloser } from './attempt-closer.js';
@@ -36,6 +37,14 @@ export interface AttemptRunnerOptions {
  */
 export class AttemptRunner {
   private readonly logger = new Logger('Awa worker');
+  /** `completeIn` of the contexts. */
+  private readonly completeIn = async (
+    attempt: Attempt,
+    transaction: EntityManager | QueryRunner,
+  ): Promise<void> => {
+    await this.options.transactions.completeIn(attempt, transaction);
+    this.options.closer.expectCompletion(attempt);
+  };
   private readonly attempts = new Set<Attempt>();
   /** Attempts that are over their time and on their way to the batcher. */
   private readonly fencing = new Set<Promise<void>>();
@@ -51,8 +60,8 @@ export class AttemptRunner {
 
   /** The slot is free as soon as the result is known. */
   async run(job: ClaimedJob): Promise<void> {
-    const { executor, transactions, states, events, lingering } = this.options;
-    const attempt = new Attempt(job, states, (...call) => transactions.completeIn(...call));
+    const { executor, states, events, lingering } = this.options;
+    const attempt = new Attempt(job, states, this.completeIn);
     this.attempts.add(attempt);
     events.began(job);
     const deadline = this.watch(attempt);

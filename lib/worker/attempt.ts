@@ -3,6 +3,7 @@ import { JobTimeoutError } from '../errors/index.js';
 import type { JobContext } from '../jobs/index.js';
 import type { JobState } from '../storage/job-state.js';
 import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
+import { AttemptContext } from './attempt-context.js';
 import { AttemptState, type AttemptStateSink } from './attempt-state.js';
 
 /** Why an attempt's signal was aborted: its process is to stop, and the job goes back untouched. */
@@ -27,7 +28,10 @@ export class CancelledAbort extends Error {
 export class Attempt {
   readonly context: JobContext;
   readonly state: AttemptState;
-  private readonly controller = new AbortController();
+  /** Made when somebody reads the signal. */
+  private controller: AbortController | undefined;
+  /** Why it was aborted; the first reason counts. */
+  private abortReason: Error | undefined;
   /** Set when the attempt was handed back or lost while its handler still runs: what it returns does not matter. */
   private abandoned = false;
   /** Its end may be durable already, in a transaction of the application's of which we do not know how it ended. */
@@ -42,19 +46,21 @@ export class Attempt {
     sink: AttemptStateSink,
     completeIn: (attempt: Attempt, transaction: EntityManager | QueryRunner) => Promise<void>,
   ) {
-    const state = new AttemptState(job, sink, (error) => this.abort(error));
-    this.state = state;
-    // Functions of their own, so that a handler can take the context apart.
-    this.context = Object.freeze({
-      signal: this.controller.signal,
-      jobId: job.jobId,
-      attempt: job.attempt,
-      runLease: job.runLease,
-      setProgress: (percent: number, message?: string) => state.setProgress(percent, message),
-      checkpoint: (data: unknown) => state.checkpoint(data),
-      flush: () => state.flush(),
-      completeIn: (transaction: EntityManager | QueryRunner) => completeIn(this, transaction),
-    });
+    this.state = new AttemptState(job, sink, (error) => this.abort(error));
+    this.context = new AttemptContext(this, completeIn);
+  }
+
+  /** Aborted when the work should stop. */
+  get signal(): AbortSignal {
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      if (this.abortReason !== undefined) this.controller.abort(this.abortReason);
+    }
+    return this.controller.signal;
+  }
+
+  get isAborted(): boolean {
+    return this.abortReason !== undefined;
   }
 
   get isAbandoned(): boolean {
@@ -62,17 +68,18 @@ export class Attempt {
   }
 
   get isShuttingDown(): boolean {
-    return this.controller.signal.reason instanceof ShutdownAbort;
+    return this.abortReason instanceof ShutdownAbort;
   }
 
   /** Set when its signal was aborted because its time was over. */
   get timeoutError(): JobTimeoutError | undefined {
-    const { reason } = this.controller.signal as { readonly reason: unknown };
-    return reason instanceof JobTimeoutError ? reason : undefined;
+    return this.abortReason instanceof JobTimeoutError ? this.abortReason : undefined;
   }
 
   abort(reason: Error): void {
-    this.controller.abort(reason);
+    if (this.abortReason !== undefined) return;
+    this.abortReason = reason;
+    this.controller?.abort(reason);
   }
 
   abandon(): void {

@@ -51,7 +51,7 @@ export class Canceller {
   }
 
   private abort(attempt: Attempt): void {
-    if (attempt.context.signal.aborted) return;
+    if (attempt.isAborted) return;
     attempt.abort(new CancelledAbort());
     this.options.onCancelled(attempt.job);
   }

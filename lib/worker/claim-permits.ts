@@ -45,6 +45,11 @@ export class ClaimPermits {
       .filter(({ limit }) => limit > 0);
   }
 
+  /** Whether a job of the queue could be started or held, as far as its tokens go: cheaper than to ask what is available. */
+  hasRoom(queue: string): boolean {
+    return this.slots.canTake(queue) || this.prefetchRoom(queue) > 0;
+  }
+
   take(permits: readonly Permit[]): void {
     for (const { queue, slots } of permits) {
       this.slots.reserve(queue, slots);

@@ -75,7 +75,7 @@ export class Claimer {
 
   /** A slot is free again, or there is room to claim ahead. */
   slotFreed(): void {
-    if (this.looks.due().size > 0) this.loop.wake();
+    if (this.looks.isAnyDue((queue) => this.permits.hasRoom(queue))) this.loop.wake();
   }
 
   /** A result is stored: what had piled up may be less now. */

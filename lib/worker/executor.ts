@@ -19,7 +19,7 @@ import type { Attempt } from './attempt.js';
 import { type AttemptResult, fromOutcome, RELEASED } from './attempt-result.js';
 import type { AttemptTransactions } from './attempt-transactions.js';
 import type { EnhancedHandler, HandlerEnhancers } from './handler-enhancers.js';
-import { contextOf, type HandlerInstance, resolveHandler } from './handler-resolver.js';
+import { contextOf, type HandlerInstance, resolveHandler, staticInstance } from './handler-resolver.js';
 import { UnknownKinds } from './unknown-kinds.js';
 
 /** Runs one attempt: finds the handler, checks the arguments, calls it, and says how it ended. Never throws. */
@@ -46,9 +46,13 @@ export class Executor {
       return { outcome: 'snoozed', error: undefined, delayMs: this.unknownKinds.delayMs(claimed.kind) };
     }
     try {
-      const job = await this.prepare(claimed, handler);
+      // Awaited in any case: a handler never runs within the loop that starts it.
+      const job = jobOf(claimed, await argsOf(claimed, handler));
       const contextId = handler.isStatic ? undefined : contextOf(this.moduleRef, job);
-      const instance = await resolveHandler(this.moduleRef, handler, contextId);
+      const instance =
+        contextId === undefined
+          ? staticInstance(handler)
+          : await resolveHandler(this.moduleRef, handler, contextId);
       if (handler.isEnhanced) {
         return await this.runEnhanced(
           attempt,
@@ -109,29 +113,38 @@ export class Executor {
     }
   }
 
-  private async prepare(claimed: ClaimedJob, { definition }: DiscoveredHandler): Promise<Job> {
-    const stored: unknown = JSON.parse(claimed.argsJson);
-    return {
-      id: claimed.jobId,
-      kind: claimed.kind,
-      queue: claimed.queue,
-      priority: claimed.priority as JobPriority,
-      args:
-        definition.schema === undefined ? stored : await checkedArgs(definition.schema, stored, claimed.kind),
-      attempt: claimed.attempt,
-      maxAttempts: claimed.maxAttempts,
-      runLease: claimed.runLease,
-      runAt: claimed.runAt,
-      createdAt: claimed.createdAt,
-      ...parsePayload(claimed.payloadJson),
-    };
-  }
-
   /** It counts only if the transaction did not commit; otherwise nobody else would hear of it. */
   private tellLateError({ jobId, kind }: ClaimedJob, error: unknown): void {
     const [reason] = describeError(error).split('\n', 1);
     this.logger.warn(`job ${jobId} (${kind}): error after completeIn(): ${reason}`);
   }
+}
+
+/** The arguments as the handler gets them. */
+function argsOf({ argsJson, kind }: ClaimedJob, { definition: { schema } }: DiscoveredHandler): unknown {
+  const stored: unknown = JSON.parse(argsJson);
+  return schema === undefined ? stored : checkedArgs(schema, stored, kind);
+}
+
+function jobOf(claimed: ClaimedJob, args: unknown): Job {
+  const { metadata, tags, errors, progress, checkpoint } = parsePayload(claimed.payloadJson);
+  return {
+    id: claimed.jobId,
+    kind: claimed.kind,
+    queue: claimed.queue,
+    priority: claimed.priority as JobPriority,
+    args,
+    attempt: claimed.attempt,
+    maxAttempts: claimed.maxAttempts,
+    runLease: claimed.runLease,
+    runAt: claimed.runAt,
+    createdAt: claimed.createdAt,
+    metadata,
+    tags,
+    errors,
+    progress,
+    checkpoint,
+  };
 }
 
 async function call(instance: HandlerInstance, job: Job, context: JobContext): Promise<AttemptResult> {

@@ -17,12 +17,16 @@ export function contextOf(moduleRef: ModuleRef, job: Job): ContextId {
   return contextId;
 }
 
-/** The instance that handles a job: the provider itself, or, when it is request-scoped, the one of the job's context. */
-export async function resolveHandler(
+/** The instance that handles all jobs: the provider itself. */
+export function staticInstance(handler: DiscoveredHandler): HandlerInstance {
+  return handler.wrapper.instance as HandlerInstance;
+}
+
+/** The instance that handles a job when the handler is request-scoped: the one of the job's context. */
+export function resolveHandler(
   moduleRef: ModuleRef,
   handler: DiscoveredHandler,
-  contextId: ContextId | undefined,
+  contextId: ContextId,
 ): Promise<HandlerInstance> {
-  if (contextId === undefined) return handler.wrapper.instance as HandlerInstance;
   return moduleRef.resolve<HandlerInstance>(handler.wrapper.token as never, contextId, { strict: false });
 }

@@ -59,6 +59,12 @@ export class QueueLooks {
     return look !== undefined && (look.mayHaveMore || look.pollAt <= this.now());
   }
 
+  /** Whether one of those that fit is due. */
+  isAnyDue(fits: (queue: string) => boolean): boolean {
+    for (const queue of this.looks.keys()) if (fits(queue) && this.isDue(queue)) return true;
+    return false;
+  }
+
   due(): Set<string> {
     return new Set([...this.looks.keys()].filter((queue) => this.isDue(queue)));
   }
