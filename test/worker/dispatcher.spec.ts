@@ -151,7 +151,7 @@ describe('a dispatcher', () => {
   });
 
   it('claims ahead again when half of it has been started', () => {
-    prefetch.claimed(10);
+    prefetch.claimed(2);
     for (let handled = 0; handled < 30; handled++) prefetch.handled('q', 1);
     expect(dispatcher.prefetchRoom('q')).toBe(8);
     dispatcher.accept(Array.from({ length: 10 }, () => job()));

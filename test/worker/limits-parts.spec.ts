@@ -65,7 +65,7 @@ it('takes a kind for slow whose jobs do not end', () => {
   expect(kinds.maxWaiting('kind')).toBe(20);
 });
 
-it('prefetches twice what handlers end during a claim, up to four for each worker, and nothing for slow, single or unknown ones', () => {
+it('prefetches twice what handlers end during a claim, up to 20 ms of work, and nothing for slow, single or unknown ones', () => {
   const queue = (name: string, maxWorkers: number, prefetch = true) => ({ name, maxWorkers, prefetch });
   const sizes = new PrefetchSizes([queue('q', 50), queue('one', 1), queue('off', 50, false)]);
   const handled = (name: string, ms: number) => {
@@ -76,8 +76,11 @@ it('prefetches twice what handlers end during a claim, up to four for each worke
   sizes.claimed(4);
   expect(sizes.size('q')).toBe(21);
   expect([sizes.size('one'), sizes.size('off'), sizes.size('none')]).toEqual([0, 0, 0]);
-  handled('q', 1);
-  expect(sizes.size('q')).toBe(200);
+  handled('q', 0.1);
+  expect(sizes.size('q')).toBe(400);
+  for (let claim = 0; claim < 200; claim++) sizes.claimed(50);
+  expect(sizes.size('q')).toBe(1_000);
+  for (let claim = 0; claim < 200; claim++) sizes.claimed(4);
   sizes.stalled('q', 300);
   expect(sizes.size('q')).toBe(0);
   handled('q', 19);
