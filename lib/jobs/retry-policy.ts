@@ -44,7 +44,12 @@ export function retryDelayMs(
 ): number | undefined {
   if (policy === undefined) return undefined;
   if (typeof policy === 'function') return askPolicy(policy, attempt, error);
-  const { baseMs, factor, maxMs, jitter } = { ...DEFAULTS, ...dropUndefined(policy) };
+  const {
+    baseMs = DEFAULTS.baseMs,
+    factor = DEFAULTS.factor,
+    maxMs = DEFAULTS.maxMs,
+    jitter = DEFAULTS.jitter,
+  } = policy;
   // factor ** attempt may well be Infinity, and 0 * Infinity would be NaN.
   const delay = baseMs === 0 ? 0 : baseMs * factor ** attempt * (1 + jitter * random());
   return Math.min(Math.round(delay), maxMs);

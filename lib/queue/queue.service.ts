@@ -111,7 +111,11 @@ export class QueueService {
     const payload = payloadJson(metadataJson, tags);
     const jobs: NewJob[] = [];
     for (const args of argsList) {
-      const argsJson = await this.checkedJson(definition, args);
+      // Without a schema there is nothing to wait for.
+      const argsJson =
+        definition.schema === undefined
+          ? this.json(definition, args)
+          : await this.checkedJson(definition, args);
       jobs.push({ ...common, argsJson, payloadJson: payload });
     }
     const transaction = this.transactionOf(connection);
@@ -274,10 +278,14 @@ export class QueueService {
   }
 
   private async checkedJson(definition: JobDefinition, args: unknown): Promise<string> {
-    const json = serializeArgs(args, this.options.maxArgsBytes, definition.kind);
+    const json = this.json(definition, args);
     // Checked as the handler will get it: what JSON drops or changes must not pass here and fail there.
     if (definition.schema !== undefined)
       await validateArgs(definition.schema, JSON.parse(json), definition.kind);
     return json;
+  }
+
+  private json({ kind }: JobDefinition, args: unknown): string {
+    return serializeArgs(args, this.options.maxArgsBytes, kind);
   }
 }

@@ -107,7 +107,7 @@ export class Dispatcher {
 
   private place(job: ClaimedJob): void {
     const { slots, kinds } = this.options;
-    if (this.cancelled.delete(`${job.jobId}:${job.runLease}`)) return this.options.drop(job);
+    if (this.wasCancelled(job)) return this.options.drop(job);
     if (this.isStopped) return this.options.giveBack(job, RELEASED);
     if (kinds.isFull(job.kind)) {
       if (this.options.isPaced(job.queue) || this.waitingOf(job.kind) >= kinds.maxWaiting(job.kind))
@@ -115,6 +115,10 @@ export class Dispatcher {
       else this.keep(job);
     } else if (slots.canTake(job.queue)) this.start(job);
     else this.keep(job);
+  }
+
+  private wasCancelled({ jobId, runLease }: ClaimedJob): boolean {
+    return this.cancelled.size > 0 && this.cancelled.delete(`${jobId}:${runLease}`);
   }
 
   /** Starts of what waits all that can be. */
@@ -125,7 +129,8 @@ export class Dispatcher {
         const job = list[at]?.job;
         if (job === undefined || kinds.isFull(job.kind)) at += 1;
         else {
-          list.splice(at, 1);
+          if (at === 0) list.shift();
+          else list.splice(at, 1);
           this.start(job);
         }
       }

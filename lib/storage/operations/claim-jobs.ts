@@ -46,35 +46,42 @@ export interface ClaimedJob {
   readonly uniqueKey: string | undefined;
 }
 
+/** Of a claim, which is the same for all its rows, only the first one tells. */
 interface Row {
-  readonly queue_no: number;
-  readonly lane_id: number;
-  readonly claim_seq: string;
+  /** Position of the queue in the call, from 1; null behind the first row of a claim. */
+  readonly queue_no: number | null;
+  readonly lane_id: number | null;
+  readonly claim_seq: string | null;
+  readonly priority: number | null;
+  readonly claimed_at_ms: number | null;
   readonly item: number;
   readonly ready_slot: number;
   /** Null in a row that is about a queue; `kind` says what, then. */
   readonly id: string | null;
   readonly run_lease: number;
-  readonly priority: number;
   readonly kind: string;
   readonly attempt: number;
   readonly max_attempts: number;
   readonly run_at_ms: number;
-  readonly created_at_ms: number;
-  readonly claimed_at_ms: number;
+  /** Null: as `run_at_ms`. */
+  readonly created_at_ms: number | null;
   readonly args: string;
   readonly payload: string | null;
   readonly unique_key: string | null;
 }
 
-// Text and numbers only: what comes back does not depend on type parsers an application may have changed.
+// Text and numbers only: what comes back does not depend on type parsers an application may have changed. The rows of a claim come one
+// after the other, in the order of its items, as the function returns them. A null costs next to nothing to send and to read.
 const statement = sqlStatement(
   'claim_jobs',
-  (s) => `SELECT c.queue_no, c.lane_id, c.claim_seq::text AS claim_seq, c.item, c.ready_slot,
-    c.job_id::text AS id, c.run_lease, c.priority, c.kind, c.attempt, c.max_attempts,
-    extract(epoch FROM c.run_at)::float8 * 1000 AS run_at_ms, extract(epoch FROM c.created_at)::float8 * 1000 AS created_at_ms,
-    extract(epoch FROM c.claimed_at)::float8 * 1000 AS claimed_at_ms, c.args::text AS args, c.payload::text AS payload,
-    encode(c.unique_key, 'hex') AS unique_key
+  (
+    s,
+  ) => `SELECT CASE WHEN c.item > 1 THEN NULL ELSE c.queue_no END AS queue_no, CASE WHEN c.item = 1 THEN c.lane_id END AS lane_id,
+    CASE WHEN c.item = 1 THEN c.claim_seq::text END AS claim_seq, CASE WHEN c.item = 1 THEN c.priority END AS priority,
+    CASE WHEN c.item = 1 THEN date_part('epoch', c.claimed_at) * 1000 END AS claimed_at_ms, c.item, c.ready_slot,
+    c.job_id::text AS id, c.run_lease, c.kind, c.attempt, c.max_attempts, date_part('epoch', c.run_at) * 1000 AS run_at_ms,
+    CASE WHEN c.created_at <> c.run_at THEN date_part('epoch', c.created_at) * 1000 END AS created_at_ms, c.args::text AS args,
+    c.payload::text AS payload, encode(c.unique_key, 'hex') AS unique_key
   FROM ${s}.claim_jobs($1::uuid, $2::text[], $3::int[]) c`,
 );
 
@@ -90,19 +97,12 @@ export async function claimJobs(
     limits.map(({ queue }) => queue),
     limits.map(({ limit }) => limit),
   ]);
-  const claims = new Map<string, ClaimRef>();
   const jobs: ClaimedJob[] = [];
   const about: Record<string, string[]> = {};
+  let claim: ClaimHead | undefined;
   for (const row of rows) {
-    const queue = limits[row.queue_no - 1]?.queue ?? '';
-    if (row.id === null) {
-      (about[row.kind] ??= []).push(queue);
-      continue;
-    }
-    const key = `${row.lane_id}:${row.claim_seq}`;
-    const claim = claims.get(key) ?? { laneId: row.lane_id, claimSeq: row.claim_seq };
-    claims.set(key, claim);
-    jobs.push(toClaimedJob(row, row.id, claim, queue));
+    if (row.id === null) (about[row.kind] ??= []).push(queueOf(row, limits));
+    else jobs.push(toClaimedJob(row, row.id, (claim = headOf(row, limits) ?? claim)));
   }
   return {
     jobs,
@@ -112,21 +112,46 @@ export async function claimJobs(
   };
 }
 
-function toClaimedJob(row: Row, jobId: string, claim: ClaimRef, queue: string): ClaimedJob {
+/** What a claim's first row tells. */
+interface ClaimHead {
+  readonly ref: ClaimRef;
+  readonly queue: string;
+  readonly priority: number;
+  readonly claimedAt: Date;
+}
+
+function queueOf({ queue_no }: Row, limits: readonly ClaimLimit[]): string {
+  return limits[(queue_no ?? 0) - 1]?.queue ?? '';
+}
+
+/** Undefined of a row that is not the first one. */
+function headOf(row: Row, limits: readonly ClaimLimit[]): ClaimHead | undefined {
+  const { lane_id, claim_seq, priority, claimed_at_ms } = row;
+  if (lane_id === null || claim_seq === null || priority === null || claimed_at_ms === null) return undefined;
   return {
-    claim,
+    ref: { laneId: lane_id, claimSeq: claim_seq },
+    queue: queueOf(row, limits),
+    priority,
+    claimedAt: new Date(claimed_at_ms),
+  };
+}
+
+function toClaimedJob(row: Row, jobId: string, claim: ClaimHead | undefined): ClaimedJob {
+  if (claim === undefined) throw new Error('claim_jobs answered with an item of a claim it had not named');
+  return {
+    claim: claim.ref,
     item: row.item,
     readySlot: row.ready_slot,
     jobId,
     runLease: row.run_lease,
-    queue,
-    priority: row.priority,
+    queue: claim.queue,
+    priority: claim.priority,
     kind: row.kind,
     attempt: row.attempt,
     maxAttempts: row.max_attempts,
     runAt: new Date(row.run_at_ms),
-    createdAt: new Date(row.created_at_ms),
-    claimedAt: new Date(row.claimed_at_ms),
+    createdAt: new Date(row.created_at_ms ?? row.run_at_ms),
+    claimedAt: claim.claimedAt,
     argsJson: row.args,
     payloadJson: row.payload,
     uniqueKey: row.unique_key ?? undefined,

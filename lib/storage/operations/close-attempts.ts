@@ -1,3 +1,4 @@
+import { arrayText } from '../array-text.js';
 import type { JobState } from '../job-state.js';
 import type { SchemaName } from '../schema-name.js';
 import { type SqlPort, sqlStatement } from '../sql-port.js';
@@ -110,7 +111,7 @@ async function completeEach(
   );
   const rows = await port.query<{ ord: number; refusal: 'stale' | 'busy' }>(completeStatement(schema), [
     ...attemptArrays(jobs),
-    jobs.map((job) => job.readySlot),
+    arrayText(jobs, (job) => job.readySlot),
     keys.map(({ ord }) => ord),
     keys.map(({ key }) => byteaText(key)),
     jobs.flatMap((job, index) => (mayHaveState(job) ? [index + 1] : [])),
@@ -128,21 +129,21 @@ async function settleEach<State extends Closing>(
 ): Promise<Map<number, State>> {
   const rows = await port.query<{ ord: number; state: State }>(settleStatement(schema), [
     ...attemptArrays(settlements.map(({ job }) => job)),
-    settlements.map(({ outcome }) => outcome),
-    settlements.map(({ error }) => error ?? null),
-    settlements.map(({ delayMs }) => delayMs ?? null),
+    arrayText(settlements, ({ outcome }) => outcome),
+    arrayText(settlements, ({ error }) => error),
+    arrayText(settlements, ({ delayMs }) => delayMs),
     wait,
   ]);
   return new Map(rows.map(({ ord, state }) => [ord, state]));
 }
 
 /** What names attempts in a call, as the first five parameters. */
-export function attemptArrays(jobs: readonly ClaimedJob[]): unknown[][] {
+export function attemptArrays(jobs: readonly ClaimedJob[]): string[] {
   return [
-    jobs.map((job) => job.claim.laneId),
-    jobs.map((job) => job.claim.claimSeq),
-    jobs.map((job) => job.item),
-    jobs.map((job) => job.jobId),
-    jobs.map((job) => job.runLease),
+    arrayText(jobs, (job) => job.claim.laneId),
+    arrayText(jobs, (job) => job.claim.claimSeq),
+    arrayText(jobs, (job) => job.item),
+    arrayText(jobs, (job) => job.jobId),
+    arrayText(jobs, (job) => job.runLease),
   ];
 }

@@ -1,3 +1,4 @@
+import { arrayText } from '../array-text.js';
 import type { SchemaName } from '../schema-name.js';
 import { type SqlPort, sqlStatement } from '../sql-port.js';
 
@@ -34,16 +35,16 @@ export async function enqueueJobs(
 }
 
 /** What is inserted, a parameter a column. */
-export function enqueueArrays(jobs: readonly NewJob[]): unknown[][] {
+export function enqueueArrays(jobs: readonly NewJob[]): string[] {
   return [
-    jobs.map((job) => job.queue),
-    jobs.map((job) => job.priority),
-    jobs.map((job) => job.kind),
-    jobs.map((job) => job.argsJson),
-    jobs.map((job) => job.maxAttempts),
-    jobs.map((job) => job.runAt?.toISOString() ?? null),
-    jobs.map((job) => job.delayMs ?? null),
-    jobs.map((job) => job.payloadJson ?? null),
-    jobs.map((job) => job.orderingKey ?? null),
+    arrayText(jobs, (job) => job.queue),
+    arrayText(jobs, (job) => job.priority),
+    arrayText(jobs, (job) => job.kind),
+    arrayText(jobs, (job) => job.argsJson),
+    arrayText(jobs, (job) => job.maxAttempts),
+    arrayText(jobs, (job) => job.runAt?.toISOString()),
+    arrayText(jobs, (job) => job.delayMs),
+    arrayText(jobs, (job) => job.payloadJson),
+    arrayText(jobs, (job) => job.orderingKey),
   ];
 }
