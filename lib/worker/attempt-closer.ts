@@ -4,8 +4,8 @@ import type { AttemptResult } from './attempt-result.js';
 import type { Attempt } from './attempt.js';
 import type { ClaimBook } from './claim-book.js';
 import type { ClosedState, CompletionBatcher } from './completion-batcher.js';
+import { FailureLog } from './failure-log.js';
 import type { JobEvents } from './job-events.js';
-import { reportClosed } from './report-closed.js';
 
 export interface AttemptCloserOptions {
   /** Makes results durable. */
@@ -20,6 +20,7 @@ export interface AttemptCloserOptions {
 export class AttemptCloser {
   /** Those that a transaction of their handler's completes. Few: a weak map of all attempts would cost as much as all else here. */
   private readonly completedIn = new WeakSet<ClaimedJob>();
+  private readonly failures = new FailureLog();
 
   constructor(private readonly options: AttemptCloserOptions) {}
 
@@ -48,6 +49,11 @@ export class AttemptCloser {
     if (committedAs !== undefined) this.options.events.closed(job, committedAs, undefined);
   }
 
+  /** Nothing more is closed: logs what is still to be said. */
+  end(): void {
+    this.failures.flush();
+  }
+
   /** An attempt that was not started. */
   closeUnstarted(job: ClaimedJob, result: AttemptResult): void {
     if (result !== 'completed') this.options.batcher.settle({ job, ...result });
@@ -57,7 +63,7 @@ export class AttemptCloser {
   closed(job: ClaimedJob, state: ClosedState, settlement: Settlement | undefined): void {
     const { book, events, onStored } = this.options;
     book.close(job);
-    reportClosed(job, state, settlement);
+    this.failures.closed(job, state, settlement);
     onStored();
     // Its transaction has closed it, and is over.
     if (state === 'stale' && this.completedIn.has(job)) events.closed(job, 'completed', undefined);

@@ -231,6 +231,7 @@ export class WorkerRuntime {
       this.heartbeat.stop(),
     ]);
     await withTimeout(this.events.settled(), EVENTS_MS);
+    this.closer.end();
     const lost = this.batcher.pending;
     if (lost > 0) this.logger.error(`${lost} result(s) could not be stored: their jobs will run again`);
   }
