@@ -2,7 +2,7 @@
 export interface LeadershipTiming {
   /** The server ends the session of a leader that has said nothing for so long. */
   readonly leaseMs: number;
-  /** How often a leader says something. */
+  /** A leader that has had nothing to do for so long says something all the same. */
   readonly keepAliveMs: number;
   /** How often the others try, on average. */
   readonly retryMs: number;

@@ -40,7 +40,10 @@ export class Leadership implements MaintenanceTask {
   readonly name = 'leadership';
   readonly intervalMs: number;
   /** For short work that others wait for: promotion, rescue. */
-  readonly prompt: SqlPort = this.lane(() => this.lockPort);
+  readonly prompt: SqlPort = this.lane(
+    () => this.lockPort,
+    () => (this.saidAt = performance.now()),
+  );
   /** For work that may take long: reclaiming rings, deleting what is over. */
   readonly patient: SqlPort = this.lane(() => this.patientPort);
   private readonly logger = new Logger('Awa leader');
@@ -53,7 +56,9 @@ export class Leadership implements MaintenanceTask {
   private isClosed = false;
   private hasToldOfPooler = false;
   private nextTryAt = 0;
-  private nextKeepAt = 0;
+  /** When something was last said in the session that holds the lock, and the name it has. */
+  private saidAt = 0;
+  private namedAfter = '';
   private barredUntil = 0;
   private inContactAt = 0;
   /** Connections that have ended. */
@@ -127,6 +132,8 @@ export class Leadership implements MaintenanceTask {
     const taken = await takeLeadership(this.lockPort, this.database.schema, instanceId, this.timing.leaseMs);
     if (!taken || breaks !== this.breaks || this.isClosed) return;
     this.inContactAt = performance.now();
+    this.saidAt = this.inContactAt;
+    this.namedAfter = instanceId;
     this.lead('leading');
     this.logger.log(`instance ${instanceId} leads`);
   }
@@ -136,9 +143,12 @@ export class Leadership implements MaintenanceTask {
     if (this.observer.contactMs > 0) this.inContactAt = now;
     // Its heartbeats fail. It does not judge itself, so somebody else must be able to.
     if (now - this.inContactAt > 2 * this.timing.leaseMs) return this.resign();
-    if (now < this.nextKeepAt) return;
-    this.nextKeepAt = now + this.timing.keepAliveMs;
-    await keepLeadership(this.lockPort, this.database.schema, this.observer.instanceId);
+    // What the tasks say on the prompt lane keeps in touch as well.
+    const { instanceId } = this.observer;
+    if (now < this.saidAt + this.timing.keepAliveMs && instanceId === this.namedAfter) return;
+    this.saidAt = now;
+    await keepLeadership(this.lockPort, this.database.schema, instanceId);
+    this.namedAfter = instanceId;
   }
 
   private async resign(): Promise<void> {
@@ -182,11 +192,13 @@ export class Leadership implements MaintenanceTask {
     this.patientPort = undefined;
   }
 
-  private lane(current: () => SqlPort | undefined): SqlPort {
+  private lane(current: () => SqlPort | undefined, onQuery: () => void = () => undefined): SqlPort {
     return {
       query: (statement, parameters) => {
         const port = this.isLeading ? current() : undefined;
-        return port === undefined ? Promise.reject(new LeadershipLost()) : port.query(statement, parameters);
+        if (port === undefined) return Promise.reject(new LeadershipLost());
+        onQuery();
+        return port.query(statement, parameters);
       },
     };
   }

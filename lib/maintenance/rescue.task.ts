@@ -9,6 +9,9 @@ import { RefusalLog } from './refusal-log.js';
 /** Claims taken over with one statement. */
 const BATCH = 100;
 
+/** How finely an interval is divided: a death is found this part of it after it can be told from a late heartbeat. */
+const TICKS = 10;
+
 /** Who judges the others. */
 export interface RescueObserver {
   readonly instanceId: string;
@@ -16,22 +19,41 @@ export interface RescueObserver {
   readonly contactMs: number;
 }
 
-/** Takes the attempts of processes that have stopped giving heartbeats: each counts as failed and is retried. */
+/**
+ * Takes the attempts of processes that have stopped giving heartbeats: each counts as failed and is retried. Looks when the next
+ * process could be declared lost, and once an interval: for processes that it does not know yet, and for a claim that was
+ * committed after its process was struck off.
+ */
 export class RescueTask implements MaintenanceTask {
   readonly name = 'rescue';
+  readonly intervalMs: number;
+  private nextLookAt = 0;
   private readonly logger = new Logger('Awa rescue');
   private readonly refusals = new RefusalLog(this.logger, 'cannot be taken over');
 
   constructor(
     private readonly port: SqlPort,
     private readonly schema: SchemaName,
-    readonly intervalMs: number,
+    /** It looks at least so often, in milliseconds. */
+    private readonly lookIntervalMs: number,
     private readonly observer: RescueObserver,
     /** Jobs are due again, or have ended. */
     private readonly onRescued: (attempts: readonly RescuedAttempt[]) => void = () => undefined,
-  ) {}
+  ) {
+    this.intervalMs = lookIntervalMs / TICKS;
+  }
 
-  async run(): Promise<void> {
+  begin(): void {
+    this.nextLookAt = 0;
+  }
+
+  async run(): Promise<boolean> {
+    const now = performance.now();
+    if (now < this.nextLookAt) return false;
+    // If this fails.
+    this.nextLookAt = now + this.lookIntervalMs / 2;
+    // Half a tick less: one that comes a moment early is not to wait for the next.
+    const latest = now + this.lookIntervalMs - this.intervalMs / 2;
     const { instanceId, contactMs } = this.observer;
     const rescued = await rescueAttempts(
       this.port,
@@ -41,7 +63,9 @@ export class RescueTask implements MaintenanceTask {
       BATCH,
       (what) => this.refusals.add(what),
       this.onRescued,
+      (inMs) => (this.nextLookAt = Math.min(latest, performance.now() + (inMs ?? Number.POSITIVE_INFINITY))),
     );
     if (rescued > 0) this.logger.warn(`took over ${rescued} attempt(s) of processes that are gone`);
+    return true;
   }
 }

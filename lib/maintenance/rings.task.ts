@@ -26,7 +26,13 @@ export interface RingPolicy {
 /** A reclaim that has been due for this long, in milliseconds, is worth a warning that names what is in the way. */
 const STUCK_AFTER_MS = 600_000;
 
+/** Segments may also fill up: it looks at least so often, in milliseconds. */
+const MAX_REST_MS = 10_000;
+
 /**
+ * Looks four times in the shortest period; once while no attempt is claimed and nothing is to be reclaimed, since what begins after a
+ * look is a period old at the next.
+ *
  * Seals segments of the rings and reclaims them. Any number of processes may do it at once: a rotation is a
  * compare-and-swap, and a prune proves under its lock that it may.
  */
@@ -35,33 +41,52 @@ export class RingsTask implements MaintenanceTask {
   readonly intervalMs: number;
   private readonly logger = new Logger('Awa rings');
   private readonly warned = new Set<string>();
+  private readonly restMs: number;
+  private readonly periods: Readonly<Record<RingName, number>>;
+  private nextLookAt = 0;
 
   constructor(
     private readonly port: SqlPort,
     private readonly schema: SchemaName,
     private readonly policies: Readonly<Record<RingName, RingPolicy>>,
   ) {
-    const shortest = Math.min(...Object.values(policies).map(({ periodMs }) => periodMs));
+    const { ready, claim, done } = policies;
+    this.periods = { ready: ready.periodMs, claim: claim.periodMs, done: done.periodMs };
+    const shortest = Math.min(...Object.values(this.periods));
     this.intervalMs = Math.min(Math.max(Math.round(shortest / 4), 100), 5_000);
+    // Half an interval less: a tick that comes a moment early is not to wait for the next.
+    this.restMs = Math.min(shortest, MAX_REST_MS) - this.intervalMs / 2;
   }
 
-  async run(): Promise<void> {
-    const segments = await listRingSegments(this.port, this.schema);
+  begin(): void {
+    this.nextLookAt = 0;
+  }
+
+  async run(): Promise<boolean> {
+    const now = performance.now();
+    if (now < this.nextLookAt) return false;
+    const segments = await listRingSegments(this.port, this.schema, this.periods);
+    let mayRest = segments.some(({ ring, isIdle }) => ring === 'claim' && isIdle === true);
     for (const ring of ['claim', 'ready', 'done'] as const) {
-      await this.tend(
-        this.policies[ring],
-        segments.filter((segment) => segment.ring === ring),
-      );
+      const own = segments.filter((segment) => segment.ring === ring);
+      if (await this.tend(this.policies[ring], own)) mayRest = false;
     }
+    this.nextLookAt = mayRest ? now + this.restMs : 0;
+    return true;
   }
 
-  private async tend(policy: RingPolicy, segments: readonly RingSegment[]): Promise<void> {
+  /** @returns whether there was something to do, though it may not have been possible. */
+  private async tend(policy: RingPolicy, segments: readonly RingSegment[]): Promise<boolean> {
+    let wasDue = false;
     let bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
     for (const segment of segments) {
       if (segment.sealedAgoMs === undefined) {
         const isDue = segment.openedAgoMs >= policy.periodMs || segment.bytes >= policy.maxSegmentBytes;
-        if (isDue) await rotateRing(this.port, this.schema, segment);
+        if (!isDue || segment.isIdle === true) continue;
+        wasDue = true;
+        await rotateRing(this.port, this.schema, segment);
       } else if (segment.sealedAgoMs >= policy.retentionMs || bytes > policy.maxBytes) {
+        wasDue = true;
         const keepMs = bytes > policy.maxBytes ? 0 : policy.retentionMs;
         const blocker = await pruneRing(this.port, this.schema, segment, keepMs);
         if (blocker === undefined) bytes -= segment.bytes;
@@ -69,6 +94,7 @@ export class RingsTask implements MaintenanceTask {
           this.report(segment, segment.sealedAgoMs - policy.retentionMs, blocker);
       }
     }
+    return wasDue;
   }
 
   private report({ ring, generation }: RingSegment, overdueMs: number, blocker: string): void {

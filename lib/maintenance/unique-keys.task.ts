@@ -12,7 +12,7 @@ const BATCH = 1_000;
  */
 export class UniqueKeysTask implements MaintenanceTask {
   readonly name = 'unique keys';
-  readonly intervalMs = 10_000;
+  readonly intervalMs = 30_000;
 
   constructor(
     private readonly port: SqlPort,

@@ -68,7 +68,10 @@ export interface WorkerOptions {
    * `weight`. Default: each queue has `maxWorkers` of its own.
    */
   readonly globalMaxWorkers?: number;
-  /** How often to look for work when nothing announces it; 10 to 60,000. Default 200, backing off to ten times that when idle. */
+  /**
+   * How often to look for work when nothing announces it; 10 to 60,000. Default 200, backing off when idle to ten times that, or to 25
+   * times while notifications are known to arrive.
+   */
   readonly pollIntervalMs?: number;
   /** How often the process proves that it lives; 100 to 60,000. Default 5,000. */
   readonly heartbeatIntervalMs?: number;

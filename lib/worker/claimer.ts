@@ -24,6 +24,8 @@ export interface ClaimerOptions {
   readonly pollIntervalMs: number;
   /** The instance to claim for, now. */
   instanceId(): string;
+  /** Whether notifications arrive. */
+  hearsNotifications(): boolean;
   /** Whether results pile up: claim nothing then. */
   isBlocked(): boolean;
   /** Takes over what was claimed. */
@@ -60,7 +62,8 @@ export class Claimer {
     private readonly book: ClaimBook,
     private readonly options: ClaimerOptions,
   ) {
-    this.looks = new QueueLooks(options.queues, options.pollIntervalMs);
+    const { queues, pollIntervalMs } = options;
+    this.looks = new QueueLooks(queues, pollIntervalMs, () => options.hearsNotifications());
   }
 
   start(): void {

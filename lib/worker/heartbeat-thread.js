@@ -17,8 +17,9 @@ const FIRST_BACKOFF_MS = 250;
 const ANSWER_TIMEOUT_MS = 10_000;
 
 /** What a role or database may have set for requests of its application, and what would keep a heartbeat from being written. */
-const SESSION_SETTINGS = `SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
-  SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0`;
+const SESSION_SETTINGS = `SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES
+  ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'), ('statement_timeout', '0'),
+  ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0')) AS s(name, value)`;
 
 /** The server gives up, in milliseconds, on sending to a process that is gone without a word. */
 const SEND_TIMEOUT = 'SET tcp_user_timeout = 10000';

@@ -21,8 +21,12 @@ export interface LookResult {
   readonly wasRefused: boolean;
 }
 
-/** An idle poll backs off to so many poll intervals: notifications come in between. */
+/**
+ * An idle poll backs off to so many poll intervals, step by step; where notifications are known to come, twice as far at each step. Those
+ * tell of all new work: the poll is for what a listener has missed that does not know yet that it is cut off.
+ */
 const MAX_IDLE_FACTOR = 10;
+const MAX_HEARING_FACTOR = 25;
 
 /** Somebody else was claiming from the lanes that have jobs: look again after so many milliseconds, and up to as many more. */
 const CONTENDED_RETRY_MS = 5;
@@ -37,6 +41,8 @@ export class QueueLooks {
   constructor(
     queues: readonly string[],
     private readonly pollIntervalMs: number,
+    /** Whether notifications arrive. When they do so no longer, that is announced here. */
+    private readonly hearsNotifications: () => boolean = () => false,
     private readonly now: () => number = () => performance.now(),
   ) {
     this.looks = new Map(
@@ -81,9 +87,17 @@ export class QueueLooks {
     // Work that others claim now may be ours at the next look: not a reason to look less often.
     look.idle = jobs > 0 || wasRefused || wasContended ? 0 : look.idle + 1;
     look.mayHaveMore = wasFull || look.announced;
-    const factor = Math.min(Math.max(look.idle, 1), MAX_IDLE_FACTOR);
-    const waitMs = wasContended ? CONTENDED_RETRY_MS * (1 + Math.random()) : this.pollIntervalMs * factor;
+    const waitMs = wasContended
+      ? CONTENDED_RETRY_MS * (1 + Math.random())
+      : this.pollIntervalMs * this.idleFactor(look.idle);
     look.pollAt = this.now() + waitMs;
+  }
+
+  private idleFactor(idle: number): number {
+    const step = Math.max(idle, 1);
+    return this.hearsNotifications()
+      ? Math.min(2 ** (step - 1), MAX_HEARING_FACTOR)
+      : Math.min(step, MAX_IDLE_FACTOR);
   }
 
   /**

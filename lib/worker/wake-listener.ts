@@ -25,7 +25,7 @@ const TIMING: ListenerTiming = { testMs: 30_000, retestMs: 60_000, timeoutMs: 5_
 
 /** What is done about each kind of notification. */
 export interface WakeHandlers {
-  /** New work in a queue; without a queue when anything may have been missed. */
+  /** New work in a queue; without a queue when anything may have been missed, or will be from now on. */
   onWake(queue?: string): void;
   /** The job of an attempt was cancelled while it ran. */
   onCancel(jobId: string, runLease: number): void;
@@ -71,6 +71,7 @@ export class WakeListener {
         this.hears = false;
         this.onTest?.('');
         this.loop.wake();
+        this.handlers.onWake();
       },
     });
   }
@@ -180,6 +181,7 @@ export class WakeListener {
         ? 'the connection goes through a pooler that does not pass them on (give AwaModule the option "directUrl")'
         : 'one that was sent to this process did not arrive';
       this.logger.warn(`notifications do not come: ${why}. New jobs are found by polling.`);
+      this.handlers.onWake();
     }
     this.told = heard;
   }

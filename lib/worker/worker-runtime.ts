@@ -135,6 +135,7 @@ export class WorkerRuntime {
       queues: names,
       pollIntervalMs,
       instanceId: () => this.instance.id,
+      hearsNotifications: () => this.hearsNotifications,
       isBlocked: () => this.isPaused || this.batcher.isFull,
       accept: (jobs) => this.dispatcher.accept(jobs),
     });

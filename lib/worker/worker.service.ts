@@ -140,8 +140,7 @@ export class WorkerService
     const leadership = new Leadership(this.database, leadershipTiming(worker.heartbeatStaleMs), runtime);
     const { prompt, patient } = leadership;
     const promotion = new PromotionTask(prompt, schema, runtime, () => runtime.wake());
-    // Looks twice an interval, so that a death is found within half of one after it can be told from a late heartbeat.
-    const rescue = new RescueTask(prompt, schema, worker.heartbeatIntervalMs / 2, runtime, (attempts) => {
+    const rescue = new RescueTask(prompt, schema, worker.heartbeatIntervalMs, runtime, (attempts) => {
       promotion.expect(0);
       this.events.rescued(attempts);
     });

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { schemaName } from '../../lib/storage/schema-name.js';
 import { PgAdapter } from '../../lib/storage/adapters/pg.adapter.js';
 import { UrlDatabase } from '../../lib/storage/connection/url.database.js';
@@ -98,6 +99,26 @@ describe('the leadership', () => {
     const next = candidate();
     await leads(next);
     expect(silent.leadership.isLeading).toBe(false);
+  });
+
+  it('goes by the name of the instance, at once when that is a new one', async () => {
+    const first = candidate({ timing: { leaseMs: 600_000, keepAliveMs: 600_000, retryMs: 600_000 } });
+    await leads(first);
+    const reborn = randomUUID();
+    Object.assign(first, { instanceId: reborn });
+    await first.leadership.run();
+    expect(await leader()).toBe(reborn);
+  });
+
+  it('needs no words of its own while tasks speak in its session', async () => {
+    const first = candidate({ timing: { leaseMs: 600_000, keepAliveMs: 600_000, retryMs: 600_000 } });
+    await leads(first);
+    await first.leadership.prompt.query({ name: 'word', text: "SELECT 'a word'" }, []);
+    await first.leadership.run();
+    const { rows } = await database.query(
+      "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND starts_with(application_name, 'awa leader')",
+    );
+    expect(rows).toEqual([{ query: "SELECT 'a word'" }]);
   });
 
   it('is given up by a process whose heartbeats do not come through', async () => {

@@ -40,6 +40,8 @@ const enqueue = (count: number, overrides = {}) =>
 
 const claim = (instanceId: string, limit = 100) => claimJobs(port, SCHEMA, instanceId, [{ queue, limit }]);
 
+const minutes = (ms = Number.NaN): number => Math.round(ms / 60_000);
+
 const states = async (ids: readonly string[]) =>
   Promise.all(ids.map(async (id) => (await getJob(port, SCHEMA, id))?.state));
 
@@ -142,6 +144,27 @@ describe('rescue', () => {
 });
 
 describe('who is declared lost', () => {
+  it('is known beforehand: a rescue tells when the next one could be', async () => {
+    await database.query('DELETE FROM awa.runtime_instances');
+    const judge = await registerTestInstance(port);
+    const next = async (contactMs = HOURS): Promise<number | undefined> => {
+      const told: (number | undefined)[] = [];
+      await rescueAttempts(port, SCHEMA, judge, contactMs, 100, undefined, undefined, (inMs) =>
+        told.push(inMs),
+      );
+      expect(told).toHaveLength(1);
+      return told[0];
+    };
+    expect(await next()).toBeUndefined();
+    const late = await registerTestInstance(port, 3_600_000);
+    await registerTestInstance(port, 7_200_000);
+    expect(minutes(await next())).toBe(60);
+    // Without contact nobody can be judged now.
+    expect(minutes(await next(0))).toBe(60);
+    await silence(late);
+    expect(minutes(await next())).toBe(120);
+  });
+
   it('is nobody whose silence is not longer than the contact of the one who judges', async () => {
     const silent = await registerTestInstance(port);
     await enqueue(1);

@@ -12,11 +12,16 @@ import {
   STILL_KEPT,
 } from '../../lib/storage/operations/rings.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
+import { RingsTask } from '../../lib/maintenance/rings.task.js';
 import { until } from '../support/signals.js';
 import { claimJobs, emptyTables, newJob, openLane, openPort, SCHEMA } from '../support/storage-fixture.js';
 import { useTestDatabase } from '../support/test-database.js';
 
 const database = useTestDatabase();
+
+/** In milliseconds. */
+const HOURS = 36_000_000;
+const slow = { periodMs: HOURS, maxSegmentBytes: 1e9, retentionMs: 10 * HOURS, maxBytes: 1e9 };
 
 let port: SqlPort;
 let queue: string;
@@ -83,6 +88,40 @@ describe('rotation', () => {
       expect(await pruneRing(port, SCHEMA, sealed)).toBeUndefined();
       expect(await rotateRing(port, SCHEMA, await current(ring))).toBe('nothing to seal');
     }
+  });
+
+  it('is not even tried by the task on an idle ring, which it looks at less often, and is when there is something again', async () => {
+    const asked: string[] = [];
+    const counting: SqlPort = {
+      query: (statement, parameters) => {
+        asked.push(statement.name.replace(`${SCHEMA.channel}_`, ''));
+        return port.query(statement, parameters);
+      },
+    };
+    const policy = { periodMs: 0, maxSegmentBytes: 1e9, retentionMs: HOURS, maxBytes: 1e9 };
+    const policies = { ready: policy, claim: { ...policy, periodMs: HOURS }, done: policy };
+    const busy = new RingsTask(counting, SCHEMA, policies);
+    await busy.run();
+    await busy.run();
+    // The claim ring may be anything: its segment is too young to say.
+    expect(asked.splice(0)).toEqual(['ring_segments', 'ring_segments']);
+
+    await enqueue();
+    await busy.run();
+    expect(asked.splice(0)).toEqual(['ring_segments', 'rotate_ring']);
+    expect(await segments('ready')).toHaveLength(2);
+
+    await database.query("UPDATE awa.ring_rotations SET rotated_at = rotated_at - interval '1 day'");
+    const idle = new RingsTask(counting, SCHEMA, { ready: slow, claim: slow, done: slow });
+    expect(await idle.run()).toBe(true);
+    expect(await idle.run()).toBe(false);
+    expect(asked.splice(0)).toEqual(['ring_segments']);
+    await claim();
+    // It leads anew, so others may have left something behind.
+    idle.begin();
+    expect(await idle.run()).toBe(true);
+    expect(asked).toEqual(['ring_segments', 'rotate_ring']);
+    expect(await segments('claim')).toHaveLength(2);
   });
 
   it('says so when no slot is free, and work goes on', async () => {

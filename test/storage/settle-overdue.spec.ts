@@ -92,6 +92,24 @@ describe('attempts over their time', () => {
     expect(await completeAttempts(port, SCHEMA, jobs)).toEqual([]);
   });
 
+  it('are looked for half as often while no process has time-outs: nothing can be over its time sooner', async () => {
+    let looks = 0;
+    const counting: SqlPort = {
+      query: (statement, parameters) => {
+        looks += 1;
+        return port.query(statement, parameters);
+      },
+    };
+    const task = new DeadlinesTask(counting, SCHEMA, { contactMs: HOURS });
+    const runs = async () => [await task.run(), await task.run(), await task.run()];
+    expect(await runs()).toEqual([true, true, true]);
+    await database.query('UPDATE awa.runtime_instances SET timeouts = NULL');
+    expect(await runs()).toEqual([true, false, true]);
+    task.begin();
+    expect(await runs()).toEqual([true, false, true]);
+    expect(looks).toBe(7);
+  });
+
   it('are ended by a task, which tells of one that cannot be ended once', async () => {
     const logs: string[] = [];
     const write = (message: unknown) => logs.push(String(message));

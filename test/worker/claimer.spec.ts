@@ -57,6 +57,7 @@ describe('a claimer', () => {
       queues: ['a', 'b'],
       pollIntervalMs: 60_000,
       instanceId: () => '00000000-0000-0000-0000-000000000000',
+      hearsNotifications: () => false,
       isBlocked: () => isBlocked,
       accept: () => undefined,
     });

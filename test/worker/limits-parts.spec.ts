@@ -91,7 +91,13 @@ it('prefetches twice what handlers end during a claim, up to 20 ms of work, and 
 
 it('looks at a queue again after an announcement during the look, and otherwise when its poll comes round', () => {
   const clock = { now: 0 };
-  const looks = new QueueLooks(['a', 'b'], 100, () => clock.now);
+  let hears = false;
+  const looks = new QueueLooks(
+    ['a', 'b'],
+    100,
+    () => hears,
+    () => clock.now,
+  );
   const empty = { jobs: 0, wasFull: false, wasContended: false, wasRefused: false };
   const look = (queue: string, result = empty, meanwhile?: string) => {
     looks.begin(queue);
@@ -118,9 +124,13 @@ it('looks at a queue again after an announcement during the look, and otherwise 
   expect(looks.nextPollInMs(looks.due())).toBeGreaterThanOrEqual(5);
   expect(looks.nextPollInMs(looks.due())).toBeLessThanOrEqual(10);
 
-  // An idle queue is looked at less and less often, up to ten times.
+  // An idle queue is looked at less and less often, up to ten times; further where notifications come.
   for (let idle = 0; idle < 20; idle++) for (const queue of ['a', 'b']) look(queue);
   expect(looks.nextPollInMs(looks.due())).toBe(1_000);
+  hears = true;
+  for (const queue of ['a', 'b']) look(queue);
+  expect(looks.nextPollInMs(looks.due())).toBe(2_500);
+  hears = false;
   looks.announce();
   for (const queue of ['a', 'b']) look(queue);
   expect(looks.nextPollInMs(looks.due())).toBe(100);
@@ -130,7 +140,7 @@ it('misses no poll and no token that comes between the look at what is due and t
   // A clock that goes on whenever it is read.
   let now = 0;
   const clock = () => (now += 0.4);
-  const looks = new QueueLooks(['a', 'b'], 10, clock);
+  const looks = new QueueLooks(['a', 'b'], 10, () => false, clock);
   const slots = new ReservedSlots([{ name: 'a', maxWorkers: 5 }]);
   const rateLimit = { max: 1, perMs: 7, burst: 1 };
   const permits = new ClaimPermits([{ name: 'a', rateLimit }], slots, () => 0, clock);

@@ -1,7 +1,7 @@
 import type { Client, ClientConfig } from 'pg';
 import { DatabaseUnavailableError } from '../../errors/index.js';
 import { ownClient } from './own-client.js';
-import { ownsSession, prepareOwnSession } from './session.js';
+import { prepareOwnSession } from './session.js';
 
 /** How a managed client behaves; all times in milliseconds. */
 export interface ManagedClientOptions {
@@ -80,8 +80,7 @@ export class ManagedClient {
     const watchdog = setTimeout(() => this.discard(client), connectTimeoutMs);
     try {
       await client.connect();
-      this.pooled = !(await ownsSession(client));
-      if (!this.pooled) await prepareOwnSession(client);
+      this.pooled = !(await prepareOwnSession(client));
       await onConnect?.(client);
       return client;
     } catch (error) {

@@ -30,37 +30,39 @@ export const BEGIN_WITH_OWN_SETTINGS =
  * The server gives up on a peer that does not read, which may hold a lock, after 10 s, and on one that is gone without a word after
  * 25 s (by itself it would take two hours).
  */
-const SERVER_PATIENCE =
-  'SET tcp_user_timeout = 10000; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3';
+const SERVER_PATIENCE = `SELECT pg_catalog.set_config('tcp_user_timeout', '10000', false),
+  pg_catalog.set_config('tcp_keepalives_idle', '10', false), pg_catalog.set_config('tcp_keepalives_interval', '5', false),
+  pg_catalog.set_config('tcp_keepalives_count', '3', false)`;
 
 /**
- * Whether this connection has a session of its own. A pooler invents the process id that it sends in its handshake, since the
- * connection has no server process yet; a server, or a proxy that passes everything on, sends the true one.
+ * Prepares a session that only our own work uses, if this connection has one: behind a pooler the settings would be somebody else's next.
  *
- * A pooler in session mode fails this too: then we use less than we could, which always works.
+ * @returns whether it has
  */
-export async function ownsSession(client: Client): Promise<boolean> {
-  const { rows } = await client.query<{ pid: number }>('SELECT pg_catalog.pg_backend_pid() AS pid');
-  return rows[0]?.pid === (client as unknown as { processID: number | null }).processID;
-}
-
-/** Settings for a session that only our own work uses. Never behind a pooler: they would be somebody else's next. */
-export async function prepareOwnSession(client: Client): Promise<void> {
-  await apply(client, OWN_SETTINGS);
+export async function prepareOwnSession(client: Client): Promise<boolean> {
+  const ownsSession = await apply(client, OWN_SETTINGS);
   // Not every platform has them.
-  await client.query(SERVER_PATIENCE).catch(() => undefined);
+  if (ownsSession) await client.query(SERVER_PATIENCE).catch(() => undefined);
+  return ownsSession;
 }
 
 /** Settings for a session of our pool, unless there is a pooler. */
 export async function preparePoolSession(client: Client): Promise<void> {
-  if (await ownsSession(client)) await apply(client, SHARED_SETTINGS);
+  await apply(client, SHARED_SETTINGS);
 }
 
-/** Those that this server knows. */
-async function apply(client: Client, settings: Readonly<Record<string, string>>): Promise<void> {
-  await client.query(
+/**
+ * Sets what this server knows of it, unless the session is not the connection's own. A pooler invents the process id that it sends in its handshake, since the
+ * connection has no server process yet; a server, or a proxy that passes everything on, sends the true one.
+ *
+ * A pooler in session mode fails this too: then we use less than we could, which always works.
+ */
+async function apply(client: Client, settings: Readonly<Record<string, string>>): Promise<boolean> {
+  const { processID } = client as unknown as { processID: number | null };
+  const { rowCount } = await client.query(
     `SELECT pg_catalog.set_config(s.name, g.value, false) FROM unnest($1::text[], $2::text[]) AS g(name, value)
-     JOIN pg_catalog.pg_settings s ON s.name = g.name`,
-    [Object.keys(settings), Object.values(settings)],
+     JOIN pg_catalog.pg_settings s ON s.name = g.name WHERE pg_catalog.pg_backend_pid() = $3::int`,
+    [Object.keys(settings), Object.values(settings), processID],
   );
+  return rowCount !== null && rowCount > 0;
 }

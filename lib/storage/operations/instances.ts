@@ -42,7 +42,7 @@ const beat = sqlStatement('heartbeat', (s) => `SELECT ${s}.heartbeat($1::uuid) A
 const rescue = sqlStatement(
   'rescue_attempts',
   (s) =>
-    `SELECT ${CLAIM_PAGE}, p.ended::text AS ended FROM ${s}.rescue_attempts($1::uuid, $2::float8, $3::int, $4::int, $5::bigint) p`,
+    `SELECT ${CLAIM_PAGE}, p.ended::text AS ended, p.next_in_ms FROM ${s}.rescue_attempts($1::uuid, $2::float8, $3::int, $4::int, $5::bigint) p`,
 );
 
 const release = sqlStatement(
@@ -96,6 +96,7 @@ export async function heartbeat(port: SqlPort, schema: SchemaName, instanceId: s
  * @param limit claims to take over with one statement
  * @param onRefused told of each attempt that could not be taken: it stays open, and holds up no other
  * @param onRescued told of those that were
+ * @param onNext told in how many milliseconds the next instance could be declared lost; undefined: there is no other
  * @returns how many attempts it took.
  */
 export async function rescueAttempts(
@@ -106,10 +107,16 @@ export async function rescueAttempts(
   limit: number,
   onRefused: (what: string) => void = () => undefined,
   onRescued: (attempts: readonly RescuedAttempt[]) => void = () => undefined,
+  onNext: (inMs: number | undefined) => void = () => undefined,
 ): Promise<number> {
-  const { attempts, refused, ended } = await walkClaims(async (lane, seq) =>
-    port.query<ClaimPage>(rescue(schema), [self, contactMs, limit, lane, seq]),
-  );
+  let nextInMs: number | undefined;
+  const { attempts, refused, ended } = await walkClaims(async (lane, seq) => {
+    const parameters = [self, contactMs, limit, lane, seq];
+    const rows = await port.query<ClaimPage & { next_in_ms: number | null }>(rescue(schema), parameters);
+    nextInMs = rows[0]?.next_in_ms ?? undefined;
+    return rows;
+  });
+  onNext(nextInMs);
   refused.forEach(onRefused);
   if (ended.length > 0) onRescued(ended);
   return attempts;

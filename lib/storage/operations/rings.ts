@@ -13,6 +13,8 @@ export interface RingSegment {
   /** Undefined for the generation that is written now. */
   readonly sealedAgoMs: number | undefined;
   readonly bytes: number;
+  /** Nothing was written to it; undefined when it is not said, since it is not to be sealed for its age. */
+  readonly isIdle?: boolean | undefined;
 }
 
 interface Row {
@@ -22,16 +24,20 @@ interface Row {
   readonly opened_ago_ms: number;
   readonly sealed_ago_ms: number | null;
   readonly bytes: string;
+  readonly is_idle: boolean | null;
 }
 
+// Whether anything was written is asked of what is old enough to be sealed: it may mean a walk over dead rows.
 const list = sqlStatement(
   'ring_segments',
   (s) => `SELECT r.ring, g.generation::text AS generation, g.slot,
     extract(epoch FROM clock_timestamp() - g.opened_at)::float8 * 1000 AS opened_ago_ms,
-    extract(epoch FROM clock_timestamp() - g.sealed_at)::float8 * 1000 AS sealed_ago_ms, g.bytes::text AS bytes
-  FROM (VALUES ('ready'), ('claim'), ('done')) AS r(ring) CROSS JOIN LATERAL ${s}.ring_segments(r.ring) g
+    extract(epoch FROM clock_timestamp() - g.sealed_at)::float8 * 1000 AS sealed_ago_ms, g.bytes::text AS bytes,
+    CASE WHEN g.sealed_at IS NULL AND extract(epoch FROM clock_timestamp() - g.opened_at) * 1000 >= r.period_ms
+      THEN ${s}.ring_is_idle(r.ring, g.slot, g.opened_at) END AS is_idle
+  FROM (VALUES ('ready', $1::float8), ('claim', $2::float8), ('done', $3::float8)) AS r(ring, period_ms)
+  CROSS JOIN LATERAL ${s}.ring_segments(r.ring) g
   ORDER BY r.ring, g.generation`,
-  'reader',
 );
 
 const rotate = sqlStatement('rotate_ring', (s) => `SELECT ${s}.rotate_ring($1::text, $2::bigint) AS blocker`);
@@ -44,9 +50,18 @@ const prune = sqlStatement(
 /** What is in the way of a reclaim that will be possible in time, as prune_ring says it. */
 export const STILL_KEPT = 'completed jobs of it are still kept';
 
-/** Every generation that holds something, each ring's oldest first. */
-export async function listRingSegments(port: SqlPort, schema: SchemaName): Promise<RingSegment[]> {
-  const rows = await port.query<Row>(list(schema), []);
+/**
+ * Every generation that holds something, each ring's oldest first.
+ *
+ * @param periods the age in milliseconds from which on a ring's segment is to be sealed; left out: none is
+ */
+export async function listRingSegments(
+  port: SqlPort,
+  schema: SchemaName,
+  periods: Readonly<Partial<Record<RingName, number>>> = {},
+): Promise<RingSegment[]> {
+  const { ready = null, claim = null, done = null } = periods;
+  const rows = await port.query<Row>(list(schema), [ready, claim, done]);
   return rows.map((row) => ({
     ring: row.ring,
     generation: row.generation,
@@ -54,6 +69,7 @@ export async function listRingSegments(port: SqlPort, schema: SchemaName): Promi
     openedAgoMs: row.opened_ago_ms,
     sealedAgoMs: row.sealed_ago_ms ?? undefined,
     bytes: Number(row.bytes),
+    isIdle: row.is_idle ?? undefined,
   }));
 }
 

@@ -119,20 +119,25 @@ END $awa$`,
    *
    * Nobody is judged by a time in which nobody could have reached the server: after a restart everybody gets a full promise
    * again, and the caller says for how long its own contact has been unbroken. Nor does anybody judge itself.
+   *
+   * Answers when the next one could be struck off, if it gives no heartbeat until then (NULL: there is no other).
    */
   `CREATE FUNCTION ${s}.rescue_attempts(
   p_self uuid, p_contact_ms double precision, p_limit int, p_after_lane int DEFAULT 0, p_after_seq bigint DEFAULT 0,
-  OUT attempts int, OUT refused text[], OUT last_lane int, OUT last_seq bigint, OUT ended json
+  OUT attempts int, OUT refused text[], OUT last_lane int, OUT last_seq bigint, OUT ended json, OUT next_in_ms double precision
 ) LANGUAGE plpgsql
 ${OWN_NAMES} AS $awa$
 #variable_conflict use_column
+DECLARE
+  v_judged_from timestamptz := greatest(pg_postmaster_start_time(), clock_timestamp() - p_contact_ms * interval '1 millisecond');
 BEGIN
   DELETE FROM ${s}.runtime_instances WHERE instance_id IN (
     SELECT i.instance_id FROM ${s}.runtime_instances i
-    WHERE i.instance_id <> p_self AND i.stale_after < clock_timestamp() - greatest(
-      i.heartbeat_at, pg_postmaster_start_time(), clock_timestamp() - p_contact_ms * interval '1 millisecond')
+    WHERE i.instance_id <> p_self AND i.stale_after < clock_timestamp() - greatest(i.heartbeat_at, v_judged_from)
     ORDER BY i.instance_id FOR UPDATE SKIP LOCKED);
   SELECT t.* INTO attempts, refused, last_lane, last_seq, ended FROM ${s}.take_over_attempts(
     NULL, '{}', '{}', 'lost', 'the worker that ran this attempt is gone', p_limit, p_after_lane, p_after_seq) t;
+  next_in_ms := (SELECT extract(epoch FROM min(greatest(i.heartbeat_at, v_judged_from) + i.stale_after) - clock_timestamp()) * 1000
+    FROM ${s}.runtime_instances i WHERE i.instance_id <> p_self);
 END $awa$`,
 ];
