@@ -70,9 +70,9 @@ export class Claimer {
     this.loop.start();
   }
 
-  /** There may be work in the queue, or in any. */
-  wake(queue?: string): void {
-    this.looks.announce(queue);
+  /** There may be work in the queue, or in any; in one priority, or in any. */
+  wake(queue?: string, priority?: number): void {
+    this.looks.announce(queue, priority);
     this.loop.wake();
   }
 
@@ -108,12 +108,13 @@ export class Claimer {
       return this.untilReconcile(Math.min(this.looks.nextPollInMs(due), this.permits.tokensInMs(due)));
     }
 
-    for (const { queue } of permits) this.looks.begin(queue);
-    const { jobs, more, contended, refused } = await this.claim(permits);
+    const places = permits.map((permit) => ({ ...permit, priority: this.looks.begin(permit.queue) }));
+    const { jobs, more, contended, refused } = await this.claim(places);
     for (const { queue, limit } of permits) {
       const taken = count(jobs, queue);
       this.looks.end(queue, {
         jobs: taken,
+        priority: jobs.findLast((job) => job.queue === queue)?.priority,
         wasFull: taken >= limit || more.includes(queue),
         wasContended: contended.includes(queue),
         wasRefused: refused.includes(queue),

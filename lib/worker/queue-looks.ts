@@ -8,11 +8,20 @@ interface Look {
   pollAt: number;
   /** Looks in a row that found nothing. */
   idle: number;
+  /** The priority in which there may be more, when only one is known of; 0: several or any; undefined: nothing was told. */
+  priority: number | undefined;
+  /** The priority that the present look is at; 0: all. */
+  lookingAt: number;
+  /** When a look at all priorities ended, and whether it left nothing. */
+  sawAllAt: number;
+  sawAllEmpty: boolean;
 }
 
 /** What a look at a queue brought. */
 export interface LookResult {
   readonly jobs: number;
+  /** Of the last job. */
+  readonly priority: number | undefined;
   /** It took all that it was allowed to, or was cut short: the rest waits for the next look. */
   readonly wasFull: boolean;
   /** Others were claiming from lanes with jobs. */
@@ -32,8 +41,29 @@ const MAX_HEARING_FACTOR = 25;
 const CONTENDED_RETRY_MS = 5;
 
 /**
+ * A look at the priority that is known to have jobs costs less than one at all of them. What the others hold may have grown more urgent
+ * meanwhile, or have come without a word, so all are looked at every so often; in milliseconds.
+ */
+const SEE_ALL_MS = 1_000;
+const SEE_ALL_EMPTY_MS = 5_000;
+
+/** Before the first look. */
+const UNKNOWN: Look = {
+  mayHaveMore: true,
+  announced: false,
+  pollAt: 0,
+  idle: 0,
+  priority: 0,
+  lookingAt: 0,
+  sawAllAt: Number.NEGATIVE_INFINITY,
+  sawAllEmpty: false,
+};
+
+/**
  * When to look at which queue. A queue is due when it was announced to have work, when its last look left some, and when its
  * poll comes round. An announcement during a look is kept for the next one.
+ *
+ * And where: at one priority, when that is where jobs were announced or left, and all were looked at not long ago.
  */
 export class QueueLooks {
   private readonly looks: ReadonlyMap<string, Look>;
@@ -45,15 +75,14 @@ export class QueueLooks {
     private readonly hearsNotifications: () => boolean = () => false,
     private readonly now: () => number = () => performance.now(),
   ) {
-    this.looks = new Map(
-      queues.map((name) => [name, { mayHaveMore: true, announced: false, pollAt: 0, idle: 0 }]),
-    );
+    this.looks = new Map(queues.map((name) => [name, { ...UNKNOWN }]));
   }
 
-  /** There may be work in the queue, or in any. */
-  announce(queue?: string): void {
+  /** There may be work in the queue, or in any; in one priority, or in any. */
+  announce(queue?: string, priority = 0): void {
     for (const [name, look] of this.looks) {
       if (queue !== undefined && queue !== name) continue;
+      look.priority = both(look.priority, priority);
       look.mayHaveMore = true;
       look.announced = true;
       look.idle = 0;
@@ -75,22 +104,37 @@ export class QueueLooks {
     return new Set([...this.looks.keys()].filter((queue) => this.isDue(queue)));
   }
 
-  /** A look at the queue begins. */
-  begin(queue: string): void {
+  /** A look at the queue begins. @returns the priority to look at; 0: all */
+  begin(queue: string): number {
     const look = this.looks.get(queue);
-    if (look !== undefined) look.announced = false;
+    if (look === undefined) return 0;
+    look.lookingAt = this.knowsTheOthers(look) ? (look.priority ?? 0) : 0;
+    look.priority = undefined;
+    look.announced = false;
+    return look.lookingAt;
   }
 
-  end(queue: string, { jobs, wasFull, wasContended, wasRefused }: LookResult): void {
+  end(queue: string, { jobs, priority = 0, wasFull, wasContended, wasRefused }: LookResult): void {
     const look = this.looks.get(queue);
     if (look === undefined) return;
+    const leftSome = wasFull || wasContended || wasRefused;
+    const sawAll = look.lookingAt === 0;
+    if (sawAll) Object.assign(look, { sawAllAt: this.now(), sawAllEmpty: !leftSome });
+    // The more urgent ones are empty now, as far as is known.
+    if (leftSome) look.priority = both(look.priority, sawAll ? priority : look.lookingAt);
     // Work that others claim now may be ours at the next look: not a reason to look less often.
     look.idle = jobs > 0 || wasRefused || wasContended ? 0 : look.idle + 1;
-    look.mayHaveMore = wasFull || look.announced;
+    look.mayHaveMore = wasFull || look.announced || (!leftSome && !sawAll && !look.sawAllEmpty);
     const waitMs = wasContended
       ? CONTENDED_RETRY_MS * (1 + Math.random())
       : this.pollIntervalMs * this.idleFactor(look.idle);
     look.pollAt = this.now() + waitMs;
+  }
+
+  /** Whether the other priorities have nothing, or nothing that could not wait for a moment. */
+  private knowsTheOthers({ sawAllAt, sawAllEmpty }: Look): boolean {
+    const goodForMs = sawAllEmpty ? SEE_ALL_EMPTY_MS : SEE_ALL_MS;
+    return this.hearsNotifications() && this.now() - sawAllAt < goodForMs;
   }
 
   private idleFactor(idle: number): number {
@@ -109,4 +153,9 @@ export class QueueLooks {
     for (const [queue, { pollAt }] of this.looks) if (!due.has(queue)) next = Math.min(next, pollAt);
     return Math.max(next - this.now(), 0);
   }
+}
+
+/** One priority or the other. */
+function both(one: number | undefined, other: number): number {
+  return one === undefined || one === other ? other : 0;
 }

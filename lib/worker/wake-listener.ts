@@ -25,8 +25,8 @@ const TIMING: ListenerTiming = { testMs: 30_000, retestMs: 60_000, timeoutMs: 5_
 
 /** What is done about each kind of notification. */
 export interface WakeHandlers {
-  /** New work in a queue; without a queue when anything may have been missed, or will be from now on. */
-  onWake(queue?: string): void;
+  /** New work in a queue, in one priority or any; without a queue when anything may have been missed, or will be from now on. */
+  onWake(queue?: string, priority?: number): void;
   /** The job of an attempt was cancelled while it ran. */
   onCancel(jobId: string, runLease: number): void;
   /** A job was put off for a moment only. */
@@ -97,7 +97,10 @@ export class WakeListener {
     const leader = leaderChannel(this.database.schema);
     const due = dueChannel(this.database.schema);
     client.on('notification', ({ channel: from, payload = '' }) => {
-      if (from === channel) return this.handlers.onWake(payload);
+      if (from === channel) {
+        const [queue, priority = '0'] = payload.split('\n');
+        return this.handlers.onWake(queue, Number(priority));
+      }
       if (from === this.testChannel) return this.onTest?.(payload);
       if (from === due) return this.handlers.onDueSoon();
       if (from === leader) return this.handlers.onLeaderGone();

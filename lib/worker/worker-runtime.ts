@@ -145,8 +145,8 @@ export class WorkerRuntime {
       onCancelled: (job) => events.cancelled(job),
     });
     this.listener = new WakeListener(database, this.port, {
-      onWake: (queue) => {
-        if (queue === undefined || names.includes(queue)) this.claimer.wake(queue);
+      onWake: (queue, priority) => {
+        if (queue === undefined || names.includes(queue)) this.claimer.wake(queue, priority);
       },
       onCancel: (jobId, runLease) => {
         this.dispatcher.cancel(jobId, runLease);

@@ -12,6 +12,7 @@ import { closedAttempts } from './functions/closed-attempts.js';
 import { counting } from './functions/counting.js';
 import { deadLetters } from './functions/dead-letters.js';
 import { enqueueJobs } from './functions/enqueue-jobs.js';
+import { lanesInTurn } from './functions/lanes-in-turn.js';
 import { lockClaims } from './functions/lock-claims.js';
 import { insertJob } from './functions/insert-job.js';
 import { instances } from './functions/instances.js';
@@ -39,6 +40,7 @@ const objects = ({ ident, channel, lockKey, leaderKey }: SchemaName): string[] =
   ...enqueueJobs(ident, channel),
   ...uniqueKeys(ident),
   ...priorityAging(ident),
+  ...lanesInTurn(ident),
   ...boundedClaimers(ident),
   ...claimJobs(ident),
   ...attemptState(ident),
@@ -156,7 +158,8 @@ export const createAwa: SchemaVersion = {
       'end_unique_keys(bytea[], bigint[], text, smallint[])',
       'enqueue_unique_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], text[], bytea[], bigint[], text[])',
       'take_unique_keys(bytea[], bigint[], text[], timestamptz[])',
-      'claim_jobs(uuid, text[], int[], boolean)',
+      'claim_jobs(uuid, text[], int[], boolean, int[])',
+      'lanes_in_turn(text[], int[], int[], boolean)',
       'rows_as_old(int, timestamptz, int)',
       'lane_head(int)',
       'aged_priority(int, timestamptz, int, timestamptz)',

@@ -44,24 +44,25 @@ describe('the notification of an enqueue', () => {
     };
   }
 
-  it('is sent once per queue and transaction, after the commit', async () => {
+  it('is sent once per queue, priority and transaction, after the commit', async () => {
     const [beforeCommit, afterCommit] = [await listen(), await listen()];
     await client.query('BEGIN');
     for (const queue of ['a', 'b', 'a', 'b', 'a']) {
       await app.queue.enqueue(Work, { n: 1 }, { client, queue });
     }
+    await app.queue.enqueue(Work, { n: 1 }, { client, priority: 1 });
     await beforeCommit.mark();
     expect(beforeCommit.heard).toEqual([]);
     await client.query('COMMIT');
     await afterCommit.mark();
-    expect(afterCommit.heard.toSorted()).toEqual(['a', 'b']);
+    expect(afterCommit.heard.toSorted()).toEqual(['a\n1', 'a\n2', 'b\n2']);
   });
 
   it('is sent once for many jobs of one statement', async () => {
     const listener = await listen();
     await app.queue.enqueueMany(Work, [{ n: 1 }, { n: 2 }, { n: 3 }]);
     await listener.mark();
-    expect(listener.heard).toEqual(['a']);
+    expect(listener.heard).toEqual(['a\n2']);
   });
 
   it('is not sent for jobs that are not due, nor for those rolled back', async () => {
@@ -81,6 +82,6 @@ describe('the notification of an enqueue', () => {
     const listener = await listen();
     await other.queue.enqueue(Work, { n: 1 }, { queue: name });
     await listener.mark();
-    expect(listener.heard).toEqual([name]);
+    expect(listener.heard).toEqual([`${name}\n2`]);
   });
 });

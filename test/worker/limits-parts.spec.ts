@@ -98,7 +98,7 @@ it('looks at a queue again after an announcement during the look, and otherwise 
     () => hears,
     () => clock.now,
   );
-  const empty = { jobs: 0, wasFull: false, wasContended: false, wasRefused: false };
+  const empty = { jobs: 0, priority: undefined, wasFull: false, wasContended: false, wasRefused: false };
   const look = (queue: string, result = empty, meanwhile?: string) => {
     looks.begin(queue);
     if (meanwhile !== undefined) looks.announce(meanwhile);
@@ -136,6 +136,63 @@ it('looks at a queue again after an announcement during the look, and otherwise 
   expect(looks.nextPollInMs(looks.due())).toBe(100);
 });
 
+it('looks at the one priority that is known to have jobs, and at all every so often', () => {
+  const clock = { now: 0 };
+  let hears = true;
+  const looks = new QueueLooks(
+    ['a'],
+    100,
+    () => hears,
+    () => clock.now,
+  );
+  const nothing = { jobs: 0, priority: undefined, wasFull: false, wasContended: false, wasRefused: false };
+  const some = (priority: number) => ({ ...nothing, jobs: 5, priority });
+  const full = (priority: number) => ({ ...some(priority), wasFull: true });
+  const lookAt = (result: typeof nothing | ReturnType<typeof some>, meanwhile?: number) => {
+    const priority = looks.begin('a');
+    if (meanwhile !== undefined) looks.announce('a', meanwhile);
+    looks.end('a', result);
+    return priority;
+  };
+  // Nothing is known at first. Then they are known to be empty, but for what is announced.
+  expect(lookAt(some(2))).toBe(0);
+  looks.announce('a', 3);
+  looks.announce('a', 3);
+  expect(lookAt(some(3), 2)).toBe(3);
+  expect(looks.isDue('a')).toBe(true);
+  expect(lookAt(some(2))).toBe(2);
+  expect(looks.isDue('a')).toBe(false);
+  looks.announce('a', 2);
+  looks.announce('a', 1);
+  expect(lookAt(some(2))).toBe(0);
+  looks.announce('a', 2);
+  looks.announce('a');
+  expect(lookAt(nothing)).toBe(0);
+  clock.now += 4_999;
+  looks.announce('a', 2);
+  expect(lookAt(some(2))).toBe(2);
+  clock.now += 1;
+  looks.announce('a', 2);
+  // Full: on with where the last job lay, for a second. Those behind it were not looked at, so they are when that one is empty.
+  expect(lookAt(full(2))).toBe(0);
+  expect(lookAt(full(2))).toBe(2);
+  expect(lookAt({ ...nothing, wasContended: true })).toBe(2);
+  expect(lookAt(full(2))).toBe(2);
+  expect(lookAt(some(2))).toBe(2);
+  expect(looks.isDue('a')).toBe(true);
+  expect(lookAt(full(3))).toBe(0);
+  clock.now += 1_000;
+  expect(lookAt(full(3))).toBe(0);
+  // A more urgent one is announced.
+  expect(lookAt(full(3), 1)).toBe(3);
+  expect(lookAt(full(3))).toBe(0);
+  // Without notifications nothing is known.
+  hears = false;
+  expect(lookAt(nothing)).toBe(0);
+  looks.announce('a', 2);
+  expect(lookAt(nothing)).toBe(0);
+});
+
 it('misses no poll and no token that comes between the look at what is due and that at the time left', () => {
   // A clock that goes on whenever it is read.
   let now = 0;
@@ -151,7 +208,7 @@ it('misses no poll and no token that comes between the look at what is due and t
     if (due.size > 0) {
       for (const queue of due) {
         looks.begin(queue);
-        looks.end(queue, { jobs: 1, wasFull: false, wasContended: false, wasRefused: false });
+        looks.end(queue, { jobs: 1, priority: 2, wasFull: false, wasContended: false, wasRefused: false });
       }
     } else polls.push(looks.nextPollInMs(due));
 

@@ -5,6 +5,8 @@ import { type SqlPort, sqlStatement } from '../sql-port.js';
 export interface ClaimLimit {
   readonly queue: string;
   readonly limit: number;
+  /** The one priority in which the queue is known to have jobs. Default 0: any. */
+  readonly priority?: number;
 }
 
 /** One claim of one lane: what the attempts in it have in common. */
@@ -82,7 +84,7 @@ const statement = sqlStatement(
     c.job_id::text AS id, c.run_lease, c.kind, c.attempt, c.max_attempts, date_part('epoch', c.run_at) * 1000 AS run_at_ms,
     CASE WHEN c.created_at <> c.run_at THEN date_part('epoch', c.created_at) * 1000 END AS created_at_ms, c.args::text AS args,
     c.payload::text AS payload, encode(c.unique_key, 'hex') AS unique_key
-  FROM ${s}.claim_jobs($1::uuid, $2::text[], $3::int[]) c`,
+  FROM ${s}.claim_jobs($1::uuid, $2::text[], $3::int[], false, $4::int[]) c`,
 );
 
 /** Claims for all the queues with one statement. Must not run in a transaction of the caller's. */
@@ -96,6 +98,7 @@ export async function claimJobs(
     instanceId,
     limits.map(({ queue }) => queue),
     limits.map(({ limit }) => limit),
+    limits.map(({ priority = 0 }) => priority),
   ]);
   const jobs: ClaimedJob[] = [];
   const about: Record<string, string[]> = {};

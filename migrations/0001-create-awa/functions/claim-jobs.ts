@@ -4,12 +4,13 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  * claim_jobs: hands waiting jobs of several queues to one instance, at most p_limits[i] of p_queues[i].
  *
  * A hot queue is claimed from by those only whom the claimer gate admits (bounded-claimers.ts). Per lane that has something to
- * claim, most urgent first (priority-aging.ts), and of the equally urgent the one that waits longest:
+ * claim, in the order of lanes-in-turn.ts:
  *   1. lock the lane's claim head, SKIP LOCKED: somebody else is claiming from this lane, go on to another;
  *   2. in a new statement, so that it sees what the lock's last holder committed, read the lane's cursor;
  *   3. read the next rows of the open window, or open a new one;
  *   4. insert one lease_claims row: the attempts and the cursor after them.
- * p_drain: for an administrator, who goes past pauses and gates.
+ * p_drain: for an administrator, who goes past pauses and gates. p_priorities: the one priority in which a queue is known to have jobs, or 0;
+ * NULL: nothing is known.
  * Nothing of a job or lane is updated, and a call that finds nothing writes nothing. Lane locks are held until the call commits; they are
  * never waited for, so their order does not matter.
  * A transaction that claims enqueues nothing, before (that is refused) or after (nobody does): its window would take its own rows for
@@ -19,7 +20,7 @@ import { PLAN_BY_INDEX } from './plan-settings.js';
  * depends on the number of rows taken, not on the number waiting.
  */
 export const claimJobs = (s: string): string[] => [
-  `CREATE FUNCTION ${s}.claim_jobs(p_instance_id uuid, p_queues text[], p_limits int[], p_drain boolean DEFAULT false)
+  `CREATE FUNCTION ${s}.claim_jobs(p_instance_id uuid, p_queues text[], p_limits int[], p_drain boolean DEFAULT false, p_priorities int[] DEFAULT NULL)
 RETURNS TABLE (
   queue_no int, lane_id int, claim_seq bigint, claimed_at timestamptz, item smallint,
   job_id bigint, run_lease int, attempt int, max_attempts smallint, priority smallint, ready_slot smallint,
@@ -36,8 +37,6 @@ DECLARE
   v_lane record;
   v_queue_no int := 0;
   v_gate record;
-  v_looked_at timestamptz := clock_timestamp();
-  v_shuffle bigint := (random() * 1e18)::bigint;  -- shards come first by turns: none waits for the others to be empty
   v_left int;
   v_limit int;
   v_taken int;
@@ -65,22 +64,7 @@ BEGIN
   END IF;
 
   FOR v_lane IN
-    SELECT w.queue_no::int AS queue_no, w.queue, l.lane_id, l.priority,
-      -- Whoever is as old has grown into the same priority. NULL: everybody, also when nobody more urgent waits.
-      CASE WHEN turn.priority < l.priority AND min(l.priority) OVER (PARTITION BY w.queue_no) < l.priority
-        THEN v_looked_at - (l.priority - turn.priority) * q.aging_ms * interval '1 millisecond' END AS as_old_as
-    FROM unnest(p_queues, p_limits) WITH ORDINALITY AS w(queue, max_jobs, queue_no)
-    JOIN ${s}.queues q ON q.name = w.queue AND (q.paused_at IS NULL OR p_drain)
-    JOIN ${s}.queue_lanes l ON l.queue = w.queue
-    CROSS JOIN LATERAL ${s}.lane_head(l.lane_id) head
-    -- A lane that has aged stands in line twice.
-    CROSS JOIN LATERAL (
-      SELECT l.priority::int AS priority
-      UNION
-      SELECT ${s}.aged_priority(l.priority, head.run_at, q.aging_ms, v_looked_at)
-    ) turn
-    WHERE w.max_jobs > 0
-    ORDER BY w.queue_no, turn.priority, hashint4extended(l.shard, v_shuffle), head.run_at, l.priority
+    SELECT t.* FROM ${s}.lanes_in_turn(p_queues, p_limits, coalesce(p_priorities, array_fill(0, ARRAY[cardinality(p_queues)])), p_drain) t
   LOOP
     CONTINUE WHEN v_budget[v_lane.queue_no] <= 0;
     IF v_lane.queue_no <> v_queue_no THEN

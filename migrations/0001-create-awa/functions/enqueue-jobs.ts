@@ -8,7 +8,7 @@ import { DUE_SOON, dueChannel } from './promote-deferred.js';
  * go to the slot that is written now. A queue that was never registered is an error (SQLSTATE AW001).
  * enqueue_keyed_jobs is the same for enqueue_unique_jobs, which has taken the keys under these ids; whoever may only enqueue cannot call
  * it, and so cannot pass for another job. Both act as the owner: the right to call enqueue_jobs is all that an enqueue takes.
- * The wake-up is a NOTIFY with the queue's name, or to the leader where a job is due soon: Postgres sends equal ones of a transaction once.
+ * The wake-up is a NOTIFY with the queue's name and the priority, a line each, or to the leader where a job is due soon: Postgres sends equal ones of a transaction once.
  */
 export const enqueueJobs = (s: string, channel: string): string[] => [
   `CREATE FUNCTION ${s}.unknown_lane(p_queue text, p_priority int) RETURNS int LANGUAGE plpgsql
@@ -58,11 +58,12 @@ BEGIN
   )
   SELECT p.job_id FROM placed p ORDER BY p.ord;
 
-  PERFORM CASE WHEN i.due_now THEN pg_notify('${channel}', i.queue) ELSE pg_notify('${dueChannel(channel)}', '') END
+  PERFORM CASE WHEN i.priority IS NULL THEN pg_notify('${dueChannel(channel)}', '') ELSE pg_notify('${channel}', concat(i.queue, E'\\n', i.priority)) END
   FROM (
-    SELECT DISTINCT d.queue, d.due_at <= v_now AS due_now FROM (
-      SELECT u.queue, coalesce(u.run_at, v_now + u.delay_ms * interval '1 millisecond', v_now) AS due_at
-      FROM unnest(p_queues, p_run_ats, p_delays_ms) AS u(queue, run_at, delay_ms)
+    SELECT DISTINCT CASE WHEN d.due_at <= v_now THEN d.queue END AS queue, CASE WHEN d.due_at <= v_now THEN d.priority END AS priority
+    FROM (
+      SELECT u.queue, u.priority, coalesce(u.run_at, v_now + u.delay_ms * interval '1 millisecond', v_now) AS due_at
+      FROM unnest(p_queues, p_priorities, p_run_ats, p_delays_ms) AS u(queue, priority, run_at, delay_ms)
     ) d WHERE d.due_at < v_now + ${DUE_SOON}
   ) i;
 END $awa$`,
