@@ -16,8 +16,8 @@ const MAX_CHARACTERS = 1_048_576;
 interface Call {
   readonly jobs: readonly NewJob[];
   readonly characters: number;
-  resolve(ids: string[]): void;
-  reject(error: unknown): void;
+  readonly resolve: (ids: string[]) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /**

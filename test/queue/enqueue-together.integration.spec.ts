@@ -100,7 +100,7 @@ describe('enqueues at the same time, each outside of a transaction', () => {
       const ids = results.map((result) =>
         result.status === 'fulfilled' ? result.value : (result.reason as Error).message,
       );
-      expect((await stored(ids)).map(({ n }) => n).toSorted()).toEqual([1, 3]);
+      expect((await stored(ids)).map(({ n }) => n).toSorted((a, b) => a - b)).toEqual([1, 3]);
     } finally {
       await app.close();
       await dataSource.destroy();

@@ -35,6 +35,7 @@ type environment struct {
 	pause            time.Duration
 	batchMax         int
 	batchCollected   time.Duration
+	callsMax         int
 	workers          int
 	queues           int
 	payloadBytes     int
@@ -55,6 +56,7 @@ func readEnvironment() (*environment, error) {
 		pause:            milliseconds(numbers.read("PRODUCER_PAUSE_MS", 0)),
 		batchMax:         int(numbers.read("PRODUCER_BATCH_MAX", 128)),
 		batchCollected:   milliseconds(numbers.read("PRODUCER_BATCH_MS", 10)),
+		callsMax:         int(numbers.read("PRODUCER_CALLS_MAX", 4)),
 		workers:          int(numbers.read("WORKER_COUNT", 64)),
 		queues:           int(numbers.read("QUEUES", 1)),
 		payloadBytes:     int(numbers.read("JOB_PAYLOAD_BYTES", 256)),
@@ -73,8 +75,8 @@ func (env *environment) check() error {
 	if env.databaseURL == "" {
 		return fmt.Errorf("DATABASE_URL is not set")
 	}
-	if env.queues < 1 || env.batchMax < 1 {
-		return fmt.Errorf("QUEUES and PRODUCER_BATCH_MAX must be at least 1")
+	if env.queues < 1 || env.batchMax < 1 || env.callsMax < 1 {
+		return fmt.Errorf("QUEUES, PRODUCER_BATCH_MAX and PRODUCER_CALLS_MAX must be at least 1")
 	}
 	switch env.mode {
 	case modeNone, modeFixed, modeDepthTarget, modeOneByOne:

@@ -40,7 +40,7 @@ func (p *producer) atARate(ctx context.Context) error {
 		creditedAt = now
 		jobs := min(int(credit), p.env.batchMax)
 		if jobs > 0 {
-			if err := p.enqueueMany(ctx, jobs); err != nil {
+			if err := p.enqueueMany(ctx, p.take(jobs), jobs); err != nil {
 				return err
 			}
 			credit -= float64(jobs)
@@ -54,20 +54,33 @@ func (p *producer) atARate(ctx context.Context) error {
 }
 
 // toADepth sends a whole batch as soon as it is missing, and less than that when as much time has passed as jobs are
-// collected for at a fixed rate.
+// collected for at a fixed rate. A few calls may be under way: one after the other they would be the limit of a system
+// that works faster than one caller can send.
 func (p *producer) toADepth(ctx context.Context) error {
-	last := time.Now()
-	for ctx.Err() == nil {
-		missing := p.env.targetDepth - p.measurements.depth()
+	type call struct {
+		jobs int
+		err  error
+	}
+	ended := make(chan call, p.env.callsMax)
+	calls, jobsUnderWay, last := 0, 0, time.Now()
+	for ctx.Err() == nil || calls > 0 {
+		missing := p.env.targetDepth - p.measurements.depth() - jobsUnderWay
 		isDue := missing > 0 && time.Since(last) >= p.env.batchCollected
-		if missing < p.env.batchMax && !isDue {
-			pause(ctx, look)
+		if ctx.Err() == nil && calls < p.env.callsMax && (missing >= p.env.batchMax || isDue) {
+			jobs := min(missing, p.env.batchMax)
+			from := p.take(jobs)
+			go func() { ended <- call{jobs, p.enqueueMany(ctx, from, jobs)} }()
+			calls, jobsUnderWay, last = calls+1, jobsUnderWay+jobs, time.Now()
 			continue
 		}
-		if err := p.enqueueMany(ctx, min(missing, p.env.batchMax)); err != nil {
-			return err
+		select {
+		case call := <-ended:
+			calls, jobsUnderWay = calls-1, jobsUnderWay-call.jobs
+			if call.err != nil {
+				return call.err
+			}
+		case <-time.After(look):
 		}
-		last = time.Now()
 	}
 	return nil
 }
@@ -88,13 +101,19 @@ func (p *producer) oneByOne(ctx context.Context) error {
 	return nil
 }
 
-func (p *producer) enqueueMany(ctx context.Context, jobs int) error {
+// take gives the number of the first of so many jobs.
+func (p *producer) take(jobs int) int {
+	from := p.next
+	p.next += jobs
+	return from
+}
+
+func (p *producer) enqueueMany(ctx context.Context, from, jobs int) error {
 	call := time.Now()
-	if err := p.system.enqueueMany(context.WithoutCancel(ctx), p.next, jobs); err != nil {
+	if err := p.system.enqueueMany(context.WithoutCancel(ctx), from, jobs); err != nil {
 		return err
 	}
 	p.measurements.produced(jobs, time.Since(call))
-	p.next += jobs
 	return nil
 }
 

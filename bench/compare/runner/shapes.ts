@@ -108,6 +108,28 @@ export function createShapes(isQuick: boolean): readonly Shape[] {
       ...waiting(4_000),
       QUEUES: '4',
     }),
+    // What grows with the number of processes and of queues; one of each is `depth`, four processes are `processes`.
+    ...[2, 8].map((processes) =>
+      shape(
+        `processes-${processes}`,
+        `${processes} processes with ${WORKERS / processes} workers each, ${4_000 / processes} kept waiting by each`,
+        { ...waiting(4_000 / processes), WORKER_COUNT: String(WORKERS / processes) },
+        { processes, systems: ['awa'] },
+      ),
+    ),
+    // A batch goes to one queue: with fewer than a batch waiting for each, most queues would have nothing.
+    ...[10, 50, 200].map((queues) =>
+      shape(
+        `queues-${queues}`,
+        `${queues} queues, ${jobs(256 * queues)} kept waiting in all`,
+        {
+          ...waiting(256 * queues),
+          QUEUES: String(queues),
+          WORKER_COUNT: String(Math.max(WORKERS, queues)),
+        },
+        { systems: ['awa'] },
+      ),
+    ),
     // A quick backlog lasts a fast system for a few seconds only.
     shape(
       'backlog',

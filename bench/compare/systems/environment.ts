@@ -20,6 +20,8 @@ export interface Environment {
   readonly pauseMs: number;
   readonly batchMax: number;
   readonly batchMs: number;
+  /** Most enqueues under way at a time, in mode `depth-target`. */
+  readonly callsMax: number;
   readonly workers: number;
   readonly queues: number;
   readonly payloadBytes: number;
@@ -51,6 +53,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
     pauseMs: number('PRODUCER_PAUSE_MS', 20, 0),
     batchMax: number('PRODUCER_BATCH_MAX', 128, 1),
     batchMs: number('PRODUCER_BATCH_MS', 10, 1),
+    callsMax: number('PRODUCER_CALLS_MAX', 4, 1),
     workers: number('WORKER_COUNT', 0, 0),
     queues: number('QUEUES', 1, 1),
     payloadBytes: number('JOB_PAYLOAD_BYTES', 256, 0),

@@ -42,7 +42,7 @@ export class Producer {
     return (performance.now() - startedAt) / 1_000;
   }
 
-  /** Resolves when it was stopped, and the enqueue under way has ended. */
+  /** Resolves when it was stopped, and the enqueues under way have ended. */
   async run(): Promise<void> {
     const { mode } = this.environment;
     if (mode === 'fixed') await this.runAtRate();
@@ -72,20 +72,34 @@ export class Producer {
     }
   }
 
-  /** Enqueues a whole batch as soon as that is missing, and less when nothing was enqueued for as long as a rate is collected. */
+  /**
+   * Enqueues a whole batch as soon as that is missing, and less when nothing was enqueued for as long as a rate is collected.
+   * A few calls may be under way: one after the other they would be the limit of a system that works faster than one caller can send.
+   */
   private async runToDepth(): Promise<void> {
-    const { batchMax, batchMs } = this.environment;
+    const { batchMax, batchMs, callsMax } = this.environment;
+    const calls = new Set<Promise<void>>();
+    let jobsUnderWay = 0;
     let enqueuedAt = Number.NEGATIVE_INFINITY;
     while (!this.stopping.signal.aborted) {
-      const missing = this.missing();
+      const missing = this.missing() - jobsUnderWay;
       const isDue = missing > 0 && performance.now() - enqueuedAt >= batchMs;
-      if (missing >= batchMax || isDue) {
-        await this.enqueue(this.make(Math.min(missing, batchMax)));
-        enqueuedAt = performance.now();
-      } else {
+      if (missing < batchMax && !isDue) {
         await this.pause(LOOK_MS);
+      } else if (calls.size >= callsMax) {
+        await Promise.race(calls);
+      } else {
+        const jobs = Math.min(missing, batchMax);
+        jobsUnderWay += jobs;
+        enqueuedAt = performance.now();
+        const call = this.enqueue(this.make(jobs)).then(() => {
+          jobsUnderWay -= jobs;
+          calls.delete(call);
+        });
+        calls.add(call);
       }
     }
+    await Promise.all(calls);
   }
 
   /** Of what this process has enqueued, what has started here counts off: summed over the processes, that is what waits. */

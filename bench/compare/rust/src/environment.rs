@@ -31,6 +31,7 @@ pub struct Environment {
     pub mode: ProducerMode,
     pub batch_max: usize,
     pub batch_collected: Duration,
+    pub calls_max: usize,
     pub workers: u32,
     pub queues: usize,
     pub payload_bytes: usize,
@@ -48,6 +49,7 @@ impl Environment {
             mode: producer_mode()?,
             batch_max: number("PRODUCER_BATCH_MAX", 128)?,
             batch_collected: Duration::from_millis(number("PRODUCER_BATCH_MS", 10)?),
+            calls_max: number("PRODUCER_CALLS_MAX", 4)?,
             workers: number("WORKER_COUNT", 64)?,
             queues: number("QUEUES", 1)?,
             payload_bytes: number("JOB_PAYLOAD_BYTES", 256)?,
@@ -58,6 +60,7 @@ impl Environment {
         };
         ensure!(environment.queues > 0, "QUEUES must be at least 1");
         ensure!(environment.batch_max > 0, "PRODUCER_BATCH_MAX must be at least 1");
+        ensure!(environment.calls_max > 0, "PRODUCER_CALLS_MAX must be at least 1");
         Ok(environment)
     }
 

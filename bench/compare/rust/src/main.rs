@@ -101,8 +101,8 @@ async fn run(
     let stopping = Arc::new(AtomicBool::new(false));
     let (system, environment) = (system.clone(), environment.clone());
     let (measurements, stopped) = (measurements.clone(), stopping.clone());
+    let producer = Producer::new(system, environment, measurements, stopped);
     let producing = tokio::spawn(async move {
-        let producer = Producer::new(&system, &environment, &measurements, &stopped);
         if let Err(error) = producer.run().await {
             eprintln!("the producer has failed: {error:#}");
             std::process::exit(1);

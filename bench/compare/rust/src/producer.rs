@@ -1,10 +1,12 @@
 //! Offers jobs until it is stopped: at a rate, to a depth, or one after the other.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tokio::time::sleep;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use crate::environment::{Environment, ProducerMode};
 use crate::measurements::Measurements;
@@ -13,22 +15,23 @@ use crate::system::System;
 /// How often it looks whether jobs are wanted. The timer knows nothing shorter.
 const LOOK: Duration = Duration::from_millis(1);
 
-pub struct Producer<'a> {
-    system: &'a System,
-    environment: &'a Environment,
-    measurements: &'a Measurements,
-    stopping: &'a AtomicBool,
+pub struct Producer {
+    system: Arc<System>,
+    environment: Environment,
+    measurements: Arc<Measurements>,
+    stopping: Arc<AtomicBool>,
     next: u64,
 }
 
-impl<'a> Producer<'a> {
+impl Producer {
     pub fn new(
-        system: &'a System,
-        environment: &'a Environment,
-        measurements: &'a Measurements,
-        stopping: &'a AtomicBool,
+        system: Arc<System>,
+        environment: Environment,
+        measurements: Arc<Measurements>,
+        stopping: Arc<AtomicBool>,
     ) -> Self {
-        Self { system, environment, measurements, stopping, next: environment.preload }
+        let next = environment.preload;
+        Self { system, environment, measurements, stopping, next }
     }
 
     pub async fn run(mut self) -> Result<()> {
@@ -61,19 +64,30 @@ impl<'a> Producer<'a> {
     }
 
     /// A whole batch as soon as it is missing, and less than that when as much time has passed as jobs are
-    /// collected for at a fixed rate.
+    /// collected for at a fixed rate. A few calls may be under way: one after the other they would be the limit of
+    /// a system that works faster than one caller can send.
     async fn to_a_depth(&mut self, depth: i64) -> Result<()> {
         let batch_max = self.environment.batch_max as i64;
+        let mut calls = JoinSet::new();
+        let mut jobs_under_way = 0;
         let mut last = Instant::now();
         while !self.is_stopping() {
-            let missing = depth - self.measurements.depth();
+            let missing = depth - self.measurements.depth() - jobs_under_way;
             let is_due = missing > 0 && last.elapsed() >= self.environment.batch_collected;
-            if missing >= batch_max || is_due {
-                self.enqueue_many(missing.min(batch_max) as u64).await?;
+            if calls.len() < self.environment.calls_max && (missing >= batch_max || is_due) {
+                let jobs = missing.min(batch_max);
+                let call = self.enqueue_many(jobs as u64);
+                calls.spawn(async move { call.await.map(|()| jobs) });
+                jobs_under_way += jobs;
                 last = Instant::now();
-            } else {
+            } else if calls.is_empty() {
                 sleep(LOOK).await;
+            } else if let Ok(Some(ended)) = timeout(LOOK, calls.join_next()).await {
+                jobs_under_way -= ended??;
             }
+        }
+        while let Some(ended) = calls.join_next().await {
+            ended??;
         }
         Ok(())
     }
@@ -92,12 +106,17 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    async fn enqueue_many(&mut self, jobs: u64) -> Result<()> {
-        let call = Instant::now();
-        self.system.enqueue_many(self.next, jobs).await?;
-        self.measurements.produced(jobs, call.elapsed());
+    /// A call that may run beside others: its jobs have their numbers before it begins.
+    fn enqueue_many(&mut self, jobs: u64) -> impl Future<Output = Result<()>> + Send + 'static {
+        let from = self.next;
         self.next += jobs;
-        Ok(())
+        let (system, measurements) = (self.system.clone(), self.measurements.clone());
+        async move {
+            let call = Instant::now();
+            system.enqueue_many(from, jobs).await?;
+            measurements.produced(jobs, call.elapsed());
+            Ok(())
+        }
     }
 
     fn is_stopping(&self) -> bool {
