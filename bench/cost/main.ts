@@ -13,14 +13,17 @@ import { waitingCost } from './waiting.js';
  *   npm run bench:cost -- enqueue idle waiting
  */
 
-/** As the comparison has them. Segments of WAL are not made to end in the middle of ten million jobs. */
+/** As the comparison has them. */
 const SETTINGS = {
   shared_buffers: '256MB',
   work_mem: '8MB',
   maintenance_work_mem: '128MB',
+  max_connections: '400',
   synchronous_commit: 'on',
   wal_level: 'replica',
   autovacuum_naptime: '60s',
+  autovacuum_vacuum_cost_limit: '200',
+  autovacuum_vacuum_cost_delay: '2ms',
 };
 
 interface Measurement {
@@ -31,6 +34,7 @@ interface Measurement {
 const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   enqueue: { measure: enqueueCost },
   idle: { measure: idleCost, settings: { shared_preload_libraries: 'pg_stat_statements' } },
+  // Checkpoints by size would come many times while the ten million are made.
   waiting: { measure: waitingCost, settings: { max_wal_size: '4GB' } },
 };
 

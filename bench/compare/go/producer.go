@@ -65,17 +65,17 @@ func (p *producer) toADepth(ctx context.Context) error {
 	calls, jobsUnderWay, last := 0, 0, time.Now()
 	for ctx.Err() == nil || calls > 0 {
 		missing := p.env.targetDepth - p.measurements.depth() - jobsUnderWay
-		isDue := missing > 0 && time.Since(last) >= p.env.batchCollected
+		isDue := missing > 0 && calls == 0 && time.Since(last) >= p.env.batchCollected
 		if ctx.Err() == nil && calls < p.env.callsMax && (missing >= p.env.batchMax || isDue) {
 			jobs := min(missing, p.env.batchMax)
 			from := p.take(jobs)
 			go func() { ended <- call{jobs, p.enqueueMany(ctx, from, jobs)} }()
-			calls, jobsUnderWay, last = calls+1, jobsUnderWay+jobs, time.Now()
+			calls, jobsUnderWay = calls+1, jobsUnderWay+jobs
 			continue
 		}
 		select {
 		case call := <-ended:
-			calls, jobsUnderWay = calls-1, jobsUnderWay-call.jobs
+			calls, jobsUnderWay, last = calls-1, jobsUnderWay-call.jobs, time.Now()
 			if call.err != nil {
 				return call.err
 			}

@@ -83,7 +83,7 @@ export class Producer {
     let enqueuedAt = Number.NEGATIVE_INFINITY;
     while (!this.stopping.signal.aborted) {
       const missing = this.missing() - jobsUnderWay;
-      const isDue = missing > 0 && performance.now() - enqueuedAt >= batchMs;
+      const isDue = missing > 0 && calls.size === 0 && performance.now() - enqueuedAt >= batchMs;
       if (missing < batchMax && !isDue) {
         await this.pause(LOOK_MS);
       } else if (calls.size >= callsMax) {
@@ -91,9 +91,9 @@ export class Producer {
       } else {
         const jobs = Math.min(missing, batchMax);
         jobsUnderWay += jobs;
-        enqueuedAt = performance.now();
         const call = this.enqueue(this.make(jobs)).then(() => {
           jobsUnderWay -= jobs;
+          enqueuedAt = performance.now();
           calls.delete(call);
         });
         calls.add(call);

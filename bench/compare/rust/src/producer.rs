@@ -73,17 +73,18 @@ impl Producer {
         let mut last = Instant::now();
         while !self.is_stopping() {
             let missing = depth - self.measurements.depth() - jobs_under_way;
-            let is_due = missing > 0 && last.elapsed() >= self.environment.batch_collected;
+            let is_due =
+                missing > 0 && calls.is_empty() && last.elapsed() >= self.environment.batch_collected;
             if calls.len() < self.environment.calls_max && (missing >= batch_max || is_due) {
                 let jobs = missing.min(batch_max);
                 let call = self.enqueue_many(jobs as u64);
                 calls.spawn(async move { call.await.map(|()| jobs) });
                 jobs_under_way += jobs;
-                last = Instant::now();
             } else if calls.is_empty() {
                 sleep(LOOK).await;
             } else if let Ok(Some(ended)) = timeout(LOOK, calls.join_next()).await {
                 jobs_under_way -= ended??;
+                last = Instant::now();
             }
         }
         while let Some(ended) = calls.join_next().await {
