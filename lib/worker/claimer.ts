@@ -35,7 +35,8 @@ export interface ClaimerOptions {
 /**
  * Claims jobs for all queues of the process with one statement a turn, with permits that are taken before: slots and tokens.
  *
- * A turn claims when some queue is due (queue-looks.ts) and has a permit; queues that are not due ride along when they have slots.
+ * A turn claims when some queue is due (queue-looks.ts) and has a permit; queues that are not due ride along when they have slots,
+ * unless they are known to be empty.
  * Otherwise it waits, and this ends the wait:
  *   - an announcement: a notification, a promotion, a new connection;
  *   - a slot that is freed while a queue is due, whichever it is: in a common pool it may be for another one;
@@ -103,7 +104,9 @@ export class Claimer {
     this.wasBlocked = this.options.isBlocked();
     if (this.wasBlocked) return this.untilReconcile(Number.POSITIVE_INFINITY);
     const due = this.looks.due();
-    const permits = this.permits.available(due);
+    const permits = this.permits
+      .available(due)
+      .filter(({ queue }) => due.has(queue) || this.looks.ridesAlong(queue, due));
     if (!permits.some(({ queue }) => due.has(queue))) {
       return this.untilReconcile(Math.min(this.looks.nextPollInMs(due), this.permits.tokensInMs(due)));
     }

@@ -69,6 +69,8 @@ export class CompletionBatcher {
   private parked: (() => void)[] = [];
   private unparkAt = 0;
   private pauseUntil = 0;
+  /** A turn waits for the pause to end: results need not wake it before they are worth it. */
+  private isPausing = false;
   private onDrained: (() => void)[] = [];
 
   constructor(
@@ -117,7 +119,7 @@ export class CompletionBatcher {
   }
 
   private wake(): void {
-    if (this.pauseMs() <= 0) this.loop.wake();
+    if (!this.isPausing || this.pauseMs() <= 0) this.loop.wake();
   }
 
   private pauseMs(): number {
@@ -127,7 +129,8 @@ export class CompletionBatcher {
 
   private async flush(): Promise<number> {
     const pauseMs = this.pauseMs();
-    if (pauseMs > 0) return pauseMs;
+    this.isPausing = pauseMs > 0;
+    if (this.isPausing) return pauseMs;
     const startedAt = performance.now();
     const results = this.completed.length + this.settled.length;
     if (this.unparkAt <= performance.now()) for (const unpark of this.parked.splice(0)) unpark();

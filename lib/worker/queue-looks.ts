@@ -104,6 +104,17 @@ export class QueueLooks {
     return new Set([...this.looks.keys()].filter((queue) => this.isDue(queue)));
   }
 
+  /**
+   * Whether a queue that is not due is looked at along with those that are: in a round of polls, so that these come together, and when it
+   * may have jobs that nobody told of.
+   */
+  ridesAlong(queue: string, due: ReadonlySet<string>): boolean {
+    const look = this.looks.get(queue);
+    if (look === undefined || !look.sawAllEmpty || !this.knowsTheOthers(look)) return true;
+    for (const name of due) if (this.looks.get(name)?.mayHaveMore === false) return true;
+    return false;
+  }
+
   /** A look at the queue begins. @returns the priority to look at; 0: all */
   begin(queue: string): number {
     const look = this.looks.get(queue);

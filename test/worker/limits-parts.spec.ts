@@ -155,8 +155,12 @@ it('looks at the one priority that is known to have jobs, and at all every so of
     return priority;
   };
   // Nothing is known at first. Then they are known to be empty, but for what is announced.
+  expect(looks.ridesAlong('a', new Set())).toBe(true);
   expect(lookAt(some(2))).toBe(0);
+  expect(looks.ridesAlong('a', new Set())).toBe(false);
+  expect(looks.ridesAlong('a', new Set(['a']))).toBe(true);
   looks.announce('a', 3);
+  expect(looks.ridesAlong('a', new Set(['a']))).toBe(false);
   looks.announce('a', 3);
   expect(lookAt(some(3), 2)).toBe(3);
   expect(looks.isDue('a')).toBe(true);
