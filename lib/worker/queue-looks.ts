@@ -8,6 +8,8 @@ interface Look {
   pollAt: number;
   /** Looks in a row that found nothing. */
   idle: number;
+  /** Looks in a row at which others were claiming, and that brought nothing. */
+  contended: number;
   /** The priority in which there may be more, when only one is known of; 0: several or any; undefined: nothing was told. */
   priority: number | undefined;
   /** The priority that the present look is at; 0: all. */
@@ -37,8 +39,12 @@ export interface LookResult {
 const MAX_IDLE_FACTOR = 10;
 const MAX_HEARING_FACTOR = 25;
 
-/** Somebody else was claiming from the lanes that have jobs: look again after so many milliseconds, and up to as many more. */
+/**
+ * Somebody else was claiming from the lanes that have jobs: look again after so many milliseconds, and up to as many more; twice as long
+ * each time it happens again, up to eight times, so that many processes do not spend the server's time on looks in vain.
+ */
 const CONTENDED_RETRY_MS = 5;
+const MAX_CONTENDED_FACTOR = 8;
 
 /**
  * A look at the priority that is known to have jobs costs less than one at all of them. What the others hold may have grown more urgent
@@ -53,6 +59,7 @@ const UNKNOWN: Look = {
   announced: false,
   pollAt: 0,
   idle: 0,
+  contended: 0,
   priority: 0,
   lookingAt: 0,
   sawAllAt: Number.NEGATIVE_INFINITY,
@@ -136,8 +143,9 @@ export class QueueLooks {
     // Work that others claim now may be ours at the next look: not a reason to look less often.
     look.idle = jobs > 0 || wasRefused || wasContended ? 0 : look.idle + 1;
     look.mayHaveMore = wasFull || look.announced || (!leftSome && !sawAll && !look.sawAllEmpty);
+    look.contended = wasContended && jobs === 0 ? look.contended + 1 : 0;
     const waitMs = wasContended
-      ? CONTENDED_RETRY_MS * (1 + Math.random())
+      ? CONTENDED_RETRY_MS * (1 + Math.random()) * contendedFactor(look.contended)
       : this.pollIntervalMs * this.idleFactor(look.idle);
     look.pollAt = this.now() + waitMs;
   }
@@ -169,4 +177,8 @@ export class QueueLooks {
 /** One priority or the other. */
 function both(one: number | undefined, other: number): number {
   return one === undefined || one === other ? other : 0;
+}
+
+function contendedFactor(times: number): number {
+  return Math.min(2 ** Math.max(times - 1, 0), MAX_CONTENDED_FACTOR);
 }

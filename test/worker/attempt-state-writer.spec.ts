@@ -19,7 +19,7 @@ describe('the writer of progress and checkpoints', () => {
 
   const port: SqlPort = {
     query: async <Row>(_statement: unknown, parameters: readonly unknown[]) => {
-      const ids = parameters[3] as string[];
+      const ids = (parameters[3] as string).match(/\d+/g) ?? [];
       statements.push(ids);
       const error = ids.map((id) => refuse(id)).find((problem) => problem !== undefined);
       if (error !== undefined) throw error;

@@ -123,6 +123,11 @@ it('looks at a queue again after an announcement during the look, and otherwise 
   expect(looks.due().size).toBe(0);
   expect(looks.nextPollInMs(looks.due())).toBeGreaterThanOrEqual(5);
   expect(looks.nextPollInMs(looks.due())).toBeLessThanOrEqual(10);
+  for (let again = 0; again < 10; again++) look('a', { ...empty, wasContended: true });
+  expect(looks.nextPollInMs(looks.due())).toBeGreaterThanOrEqual(40);
+  expect(looks.nextPollInMs(looks.due())).toBeLessThanOrEqual(80);
+  look('a', { ...empty, jobs: 1, wasContended: true });
+  expect(looks.nextPollInMs(looks.due())).toBeLessThanOrEqual(10);
 
   // An idle queue is looked at less and less often, up to ten times; further where notifications come.
   for (let idle = 0; idle < 20; idle++) for (const queue of ['a', 'b']) look(queue);
