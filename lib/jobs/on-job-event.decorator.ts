@@ -14,7 +14,7 @@ export interface JobEventSubscription {
 
 /**
  * Makes a method of any provider a listener to what becomes of the attempts of this process. It is told after the commit, and at best:
- * not if the process dies in between, and not if it falls a thousand events behind. What it throws is logged. For what must happen,
+ * not if the process dies in between, and not if it falls 5,000 events behind. What it throws is logged. For what must happen,
  * enqueue a job.
  *
  * @param type one or several; see {@link JobEventType}

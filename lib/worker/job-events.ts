@@ -6,8 +6,8 @@ import type { ClaimedJob } from '../storage/operations/claim-jobs.js';
 import type { Settlement } from '../storage/operations/close-attempts.js';
 import type { ClosedState } from './completion-batcher.js';
 
-/** So many calls of a listener may be under way or waiting; what comes then it is not told. */
-const MAX_BEHIND = 1_000;
+/** So many calls of a listener may be under way or waiting; what comes then it is not told. A claim and a flush can tell it of 1,024 in one turn. */
+const MAX_BEHIND = 5_000;
 
 interface Listener extends DiscoveredListener {
   behind: number;
