@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cpus } from 'node:os';
 import { startPostgres } from '../../test/postgres/server.js';
+import { SERVER_SETTINGS } from '../server-settings.js';
 import { enqueueCost } from './enqueue.js';
 import { idleCost } from './idle.js';
 import { renderTable, type Table } from './table.js';
@@ -12,19 +13,6 @@ import { waitingCost } from './waiting.js';
  *
  *   npm run bench:cost -- enqueue idle waiting
  */
-
-/** As the comparison has them. */
-const SETTINGS = {
-  shared_buffers: '256MB',
-  work_mem: '8MB',
-  maintenance_work_mem: '128MB',
-  max_connections: '400',
-  synchronous_commit: 'on',
-  wal_level: 'replica',
-  autovacuum_naptime: '60s',
-  autovacuum_vacuum_cost_limit: '200',
-  autovacuum_vacuum_cost_delay: '2ms',
-};
 
 interface Measurement {
   readonly settings?: Readonly<Record<string, string>>;
@@ -47,7 +35,7 @@ const parts: string[] = [];
 for (const [name, { measure, settings }] of Object.entries(MEASUREMENTS)) {
   if (chosen.length > 0 && !chosen.includes(name)) continue;
   // A server of its own for each: they ask for different settings, and leave it full.
-  const server = await startPostgres({ temporary: true, settings: { ...SETTINGS, ...settings } });
+  const server = await startPostgres({ temporary: true, settings: { ...SERVER_SETTINGS, ...settings } });
   try {
     const table = renderTable(await measure(server.url));
     process.stdout.write(`${table}\n`);

@@ -4,24 +4,13 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../../test/postgres/server.js';
+import { SERVER_SETTINGS } from '../server-settings.js';
 
 /*
  * Drives the adapter as the public harness does, on a server with the harness' settings, and prints the median of every metric:
  *
  *   npm run bench:portable -- --mode fixed --rate 5000 --replicas 1 --workers 64 --seconds 300
  */
-
-const SETTINGS = {
-  shared_buffers: '256MB',
-  work_mem: '8MB',
-  maintenance_work_mem: '128MB',
-  max_connections: '400',
-  synchronous_commit: 'on',
-  wal_level: 'replica',
-  autovacuum_naptime: '60s',
-  autovacuum_vacuum_cost_limit: '200',
-  autovacuum_vacuum_cost_delay: '2ms',
-};
 
 /** Left out of the medians, in seconds: the processes compile what they run. */
 const WARM_UP_S = 10;
@@ -93,7 +82,7 @@ function medianOf(name: string, lines: readonly Line[]): number {
   return found.toSorted((a, b) => a - b)[found.length >> 1] ?? Number.NaN;
 }
 
-const server = await startPostgres({ temporary: true, settings: SETTINGS });
+const server = await startPostgres({ temporary: true, settings: SERVER_SETTINGS });
 try {
   const replicas = Array.from({ length: Number(values.replicas) }, (_, id) => startReplica(server.url, id));
   const seconds = Number(values.seconds);
