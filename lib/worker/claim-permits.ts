@@ -21,8 +21,8 @@ export class ClaimPermits {
   constructor(
     queues: readonly { readonly name: string; readonly rateLimit: RateLimit | undefined }[],
     private readonly slots: QueueSlots,
-    /** How many jobs of a queue may be claimed ahead of its slots. */
-    private readonly prefetchRoom: (queue: string) => number,
+    /** How many jobs of a queue may be claimed ahead of its slots; more when it is along with others. */
+    private readonly prefetchRoom: (queue: string, isAlong: boolean) => number,
     now?: () => number,
   ) {
     this.queues = queues.map(({ name }) => name);
@@ -31,15 +31,15 @@ export class ClaimPermits {
     }
   }
 
-  /** What could be claimed now, of the queues that have room; nothing is taken yet. */
-  available(contending: ReadonlySet<string>): Permit[] {
+  /** What could be claimed now, of the queues that have room, or have some along with others; nothing is taken yet. */
+  available(contending: ReadonlySet<string>, isAlong = false): Permit[] {
     // A queue without tokens must not be given slots that others could use.
     const able = new Set([...contending].filter((queue) => this.tokens(queue) > 0));
     const free = this.slots.free(able);
     return this.queues
       .map((queue) => {
         const slots = Math.min(free.get(queue) ?? 0, this.tokens(queue), MAX_CLAIM);
-        const limit = Math.min(slots + this.prefetchRoom(queue), MAX_CLAIM);
+        const limit = Math.min(slots + this.prefetchRoom(queue, isAlong), MAX_CLAIM);
         return { queue, limit, slots };
       })
       .filter(({ limit }) => limit > 0);
@@ -47,7 +47,7 @@ export class ClaimPermits {
 
   /** Whether a job of the queue could be started or held, as far as its tokens go: cheaper than to ask what is available. */
   hasRoom(queue: string): boolean {
-    return this.slots.canTake(queue) || this.prefetchRoom(queue) > 0;
+    return this.slots.canTake(queue) || this.prefetchRoom(queue, false) > 0;
   }
 
   take(permits: readonly Permit[]): void {

@@ -104,13 +104,13 @@ export class Claimer {
     this.wasBlocked = this.options.isBlocked();
     if (this.wasBlocked) return this.untilReconcile(Number.POSITIVE_INFINITY);
     const due = this.looks.due();
-    const permits = this.permits
-      .available(due)
-      .filter(({ queue }) => due.has(queue) || this.looks.ridesAlong(queue, due));
-    if (!permits.some(({ queue }) => due.has(queue))) {
+    if (!this.permits.available(due).some(({ queue }) => due.has(queue))) {
       return this.untilReconcile(Math.min(this.looks.nextPollInMs(due), this.permits.tokensInMs(due)));
     }
 
+    const permits = this.permits
+      .available(due, true)
+      .filter(({ queue }) => due.has(queue) || this.looks.ridesAlong(queue, due));
     const places = permits.map((permit) => ({ ...permit, priority: this.looks.begin(permit.queue) }));
     const { jobs, more, contended, refused } = await this.claim(places);
     for (const { queue, limit } of permits) {

@@ -21,7 +21,7 @@ const MAX_BATCH = 512;
  * in milliseconds at most.
  */
 const WORTH_A_FLUSH = 50;
-const MAX_PAUSE_MS = 5;
+const MAX_PAUSE_MS = 20;
 
 /** An attempt whose claim somebody has locked is tried again after so many milliseconds. */
 const BUSY_RETRY_MS = 50;

@@ -81,12 +81,15 @@ export class Dispatcher {
     if (this.cancelled.size > REMEMBERED_CANCELS && oldest !== undefined) this.cancelled.delete(oldest);
   }
 
-  /** How many jobs of the queue to claim beyond its free slots: fills up when the half is gone, so that claims are not tiny. */
-  prefetchRoom(queue: string): number {
+  /**
+   * How many jobs of the queue to claim beyond its free slots: fills up when the half is gone, so that claims are not tiny; along with
+   * other queues when a quarter is, so that these go on together, with one claim.
+   */
+  prefetchRoom(queue: string, isAlong = false): number {
     const size = this.options.prefetch.size(queue);
     if (size === 0) return 0;
     const waiting = this.waiting.get(queue)?.length ?? 0;
-    return waiting * 2 > size ? 0 : size - waiting;
+    return waiting > size * (isAlong ? 0.75 : 0.5) ? 0 : size - waiting;
   }
 
   /** Hands back everything that waits: all of it, or that of one queue. */

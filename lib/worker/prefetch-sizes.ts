@@ -15,7 +15,7 @@ const MIN_SAMPLES = 20;
 const WEIGHT = 0.1;
 
 /** The work of so many milliseconds at most, so that little waits here while others are free. */
-const MAX_AHEAD_MS = 20;
+const MAX_AHEAD_MS = 50;
 
 /**
  * How many jobs a process should hold beyond its free slots: twice as many as its handlers end while one claim is under way. It claims

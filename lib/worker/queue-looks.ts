@@ -98,7 +98,9 @@ export class QueueLooks {
 
   isDue(queue: string): boolean {
     const look = this.looks.get(queue);
-    return look !== undefined && (look.mayHaveMore || look.pollAt <= this.now());
+    if (look === undefined) return false;
+    // What is announced while others claim is theirs, or is still there when the wait is over.
+    return look.pollAt <= this.now() || (look.mayHaveMore && look.contended === 0);
   }
 
   /** Whether one of those that fit is due. */

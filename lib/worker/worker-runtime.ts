@@ -116,7 +116,9 @@ export class WorkerRuntime {
         ? new ReservedSlots(queues)
         : new WeightedSlots(globalMaxWorkers, queues);
     const prefetch = new PrefetchSizes(queues);
-    this.permits = new ClaimPermits(queues, slots, (queue) => this.dispatcher.prefetchRoom(queue));
+    this.permits = new ClaimPermits(queues, slots, (queue, isAlong) =>
+      this.dispatcher.prefetchRoom(queue, isAlong),
+    );
     this.dispatcher = new Dispatcher({
       slots,
       prefetch,

@@ -159,6 +159,7 @@ export const createAwa: SchemaVersion = {
       'enqueue_unique_jobs(text[], int[], text[], text[], int[], timestamptz[], double precision[], text[], text[], bytea[], bigint[], text[])',
       'take_unique_keys(bytea[], bigint[], text[], timestamptz[])',
       'claim_jobs(uuid, text[], int[], boolean, int[])',
+      'about_queues(int[], text)',
       'lanes_in_turn(text[], int[], int[], boolean)',
       'rows_as_old(int, timestamptz, int)',
       'lane_head(int)',
