@@ -2,15 +2,9 @@ import type { Client, QueryResult } from 'pg';
 import { DatabaseUnavailableError } from '../../errors/index.js';
 import { explainRefusal } from '../adapters/explain-refusal.js';
 import type { SqlPort, SqlStatement } from '../sql-port.js';
-import { isOutage, sqlState } from '../sql-state.js';
+import { isLostStatement, isOutage, sqlState } from '../sql-state.js';
 import type { ManagedClient } from './managed-client.js';
 import { pooledQuery } from './pooled-query.js';
-
-/**
- * What the server answers when its idea of the prepared statements is another than ours: unknown (somebody discarded them, or
- * a pooler gave us another session), outdated by a migration, or there already. A new connection starts afresh.
- */
-const LOST_STATEMENT = new Set(['26000', '0A000', '42P05']);
 
 /**
  * The worker's own connection as a port: statements are prepared once and pipelined, so that claims, completions and
@@ -48,7 +42,7 @@ export class PipelinedPort implements SqlPort {
       return await client.query({ name, text, values: [...parameters] });
     } catch (error) {
       const state = sqlState(error);
-      const isLost = state !== undefined && LOST_STATEMENT.has(state);
+      const isLost = isLostStatement(error);
       if (isLost) this.client.discard(client);
       // The server answered, with an error; anything else is the connection's end.
       if (state !== undefined && !isLost && !isOutage(state)) throw explainRefusal(error, statement);

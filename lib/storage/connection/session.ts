@@ -1,4 +1,4 @@
-import type { Client } from 'pg';
+import type { Client, ClientBase } from 'pg';
 
 /**
  * What a role or database may have set for requests of its application must not reach work that has its own limits: a
@@ -46,9 +46,13 @@ export async function prepareOwnSession(client: Client): Promise<boolean> {
   return ownsSession;
 }
 
-/** Settings for a session of our pool, unless there is a pooler. */
-export async function preparePoolSession(client: Client): Promise<void> {
-  await apply(client, SHARED_SETTINGS);
+/**
+ * Settings for a session of our pool, unless there is a pooler.
+ *
+ * @returns whether the session is the connection's own
+ */
+export function preparePoolSession(client: ClientBase): Promise<boolean> {
+  return apply(client, SHARED_SETTINGS);
 }
 
 /**
@@ -57,7 +61,7 @@ export async function preparePoolSession(client: Client): Promise<void> {
  *
  * A pooler in session mode fails this too: then we use less than we could, which always works.
  */
-async function apply(client: Client, settings: Readonly<Record<string, string>>): Promise<boolean> {
+async function apply(client: ClientBase, settings: Readonly<Record<string, string>>): Promise<boolean> {
   const { processID } = client as unknown as { processID: number | null };
   const { rowCount } = await client.query(
     `SELECT pg_catalog.set_config(s.name, g.value, false) FROM unnest($1::text[], $2::text[]) AS g(name, value)

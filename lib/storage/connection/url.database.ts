@@ -1,9 +1,9 @@
-import { type Client, type ClientConfig, Pool } from 'pg';
-import { PgAdapter } from '../adapters/pg.adapter.js';
+import { type ClientBase, type ClientConfig, Pool } from 'pg';
 import type { SchemaName } from '../schema-name.js';
 import type { SqlPort } from '../sql-port.js';
 import type { Database } from './database.js';
 import { KEEP_ALIVE_DELAY_MS } from './own-client.js';
+import { PoolPort } from './pool-port.js';
 import { preparePoolSession } from './session.js';
 
 /** Enough for enqueues outside of transactions and for reading; the worker has connections of its own. */
@@ -25,6 +25,7 @@ export class UrlDatabase implements Database {
   ) {
     this.target = { url };
     this.clientConfig = { connectionString: directUrl };
+    const sessionOwners = new WeakSet<ClientBase>();
     this.pgPool = new Pool({
       connectionString: url,
       max: POOL_SIZE,
@@ -34,13 +35,15 @@ export class UrlDatabase implements Database {
       keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
       // The pool waits for it, though its types do not say so.
       // oxlint-disable-next-line typescript/no-misused-promises
-      onConnect: (client) => preparePoolSession(client as Client),
+      onConnect: async (client) => {
+        if (await preparePoolSession(client)) sessionOwners.add(client);
+      },
       // A process that could not start, and so never closes this, can end.
       allowExitOnIdle: true,
     });
     // An idle connection that breaks is replaced at the next use; unheard, the event would end the process.
     this.pgPool.on('error', onError);
-    this.pool = new PgAdapter(this.pgPool);
+    this.pool = new PoolPort(this.pgPool, sessionOwners);
   }
 
   isPoolBound(): boolean {
