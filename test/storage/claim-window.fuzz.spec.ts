@@ -17,6 +17,7 @@ import { useTestDatabase } from '../support/test-database.js';
 const TRANSACTIONS = 10_000;
 const PRODUCERS = 8;
 const CLAIMERS = 3;
+const QUEUES = 3;
 /** One transaction in so many is held open while the others go on. */
 const HELD_ONE_IN = 250;
 /** It stays open until so many others have ended: seconds. */
@@ -61,16 +62,17 @@ class Ledger {
 }
 
 const chance = (share: number) => Math.random() < share;
+const oneOf = <T>(items: readonly T[]): T => items[between(0, items.length - 1)]!;
 const between = (least: number, most: number) => least + Math.floor(Math.random() * (most - least + 1));
 
 /** A random transaction: some enqueues, savepoints rolled back or kept among them, then COMMIT or ROLLBACK. */
-async function randomTransaction(client: Client, queue: string, ledger: Ledger): Promise<void> {
+async function randomTransaction(client: Client, queues: readonly string[], ledger: Ledger): Promise<void> {
   const port = new PgAdapter(client);
   const enqueue = () =>
     enqueueJobs(
       port,
       SCHEMA,
-      Array.from({ length: between(1, 4) }, () => newJob(queue, { priority: between(1, 2) })),
+      Array.from({ length: between(1, 4) }, () => newJob(oneOf(queues), { priority: between(1, 2) })),
     );
   const kept: string[] = [];
   await client.query('BEGIN');
@@ -94,7 +96,9 @@ it(
   { timeout: 180_000 },
   async () => {
     const port = await openPort(database);
-    const queue = await registerTestQueue(port);
+    const queues: string[] = [];
+    for (let no = 0; no < QUEUES; no++) queues.push(await registerTestQueue(port));
+    const [queue] = queues as [string];
     const ledger = new Ledger();
     const claimed: string[] = [];
     const producing = new AbortController();
@@ -109,21 +113,28 @@ it(
 
     const producers = Array.from({ length: PRODUCERS }, async () => {
       const client = await database.client();
-      while (ledger.isOpen) await randomTransaction(client, queue, ledger);
+      while (ledger.isOpen) await randomTransaction(client, queues, ledger);
     });
     const claimers = Array.from({ length: CLAIMERS }, async () => {
       const own = await openPort(database);
       const instanceId = await registerTestInstance(own);
       const drain = async () => {
         for (let left = true; left;) {
-          const jobs = await claimJobs(own, SCHEMA, instanceId, [{ queue, limit: between(1, 30) }]);
+          const limits = queues.map((name) => ({
+            queue: name,
+            limit: between(1, 30),
+            priority: oneOf([0, 1, 2]),
+          }));
+          const jobs = await claimJobs(own, SCHEMA, instanceId, limits.slice(between(0, QUEUES - 1)));
+          for (const { queue: name, limit } of limits)
+            expect(jobs.filter((job) => job.queue === name).length).toBeLessThanOrEqual(limit);
           claimed.push(...jobs.map(({ jobId }) => jobId));
           expect(await completeAttempts(own, SCHEMA, jobs)).toEqual([]);
+          // Of some queues and priorities only: nothing there does not mean that there is nothing.
           left = jobs.length > 0;
         }
       };
       while (!producing.signal.aborted) await drain();
-      await drain();
     });
 
     await Promise.all(producers);
@@ -133,16 +144,17 @@ it(
     });
     expect(new Set(claimed)).toEqual(ledger.committed);
     await late.query('COMMIT');
+    const expected = new Set([...ledger.committed, ...lateIds]);
+    await until(async () => claimed.length >= expected.size, { what: 'the late jobs being claimed' });
     producing.abort();
     await Promise.all(claimers);
 
-    const expected = new Set([...ledger.committed, ...lateIds]);
     expect(ledger.held).toBeGreaterThan(10);
     expect(claimed.length).toBe(expected.size);
     expect(new Set(claimed)).toEqual(expected);
     const { rows } = await database.query<{ jobs: string }>(
-      'SELECT sum(cardinality(b.job_ids)) AS jobs FROM awa.completion_batches b JOIN awa.queue_lanes l USING (lane_id) WHERE l.queue = $1',
-      [queue],
+      'SELECT sum(cardinality(b.job_ids)) AS jobs FROM awa.completion_batches b JOIN awa.queue_lanes l USING (lane_id) WHERE l.queue = ANY ($1)',
+      [queues],
     );
     expect(Number(rows[0]?.jobs)).toBe(expected.size);
   },

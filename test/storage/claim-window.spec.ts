@@ -1,9 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { PgAdapter } from '../../lib/storage/adapters/pg.adapter.js';
+import { cancelJobs } from '../../lib/storage/operations/cancel-jobs.js';
 import { claimJobs as claimWithMore } from '../../lib/storage/operations/claim-jobs.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
-import { claimJobs, newJob, openLane, SCHEMA } from '../support/storage-fixture.js';
+import { claimJobs, newJob, openLane, registerTestQueue, SCHEMA } from '../support/storage-fixture.js';
 import { useTestDatabase } from '../support/test-database.js';
 
 const database = useTestDatabase();
@@ -180,6 +181,94 @@ describe('the claim window', () => {
     await expect(claim(1, own)).rejects.toMatchObject({ code: 'AW003' });
     await client.query('ROLLBACK');
     expect(await claim()).toHaveLength(1);
+  });
+});
+
+describe('a claim from several queues', () => {
+  let other: string;
+
+  beforeEach(async () => {
+    other = await registerTestQueue(port);
+  });
+
+  const enqueueOther = (count: number, overrides = {}) =>
+    enqueueJobs(
+      port,
+      SCHEMA,
+      Array.from({ length: count }, () => newJob(other, overrides)),
+    );
+  const claimBoth = (limit: number, otherLimit: number) =>
+    claimWithMore(port, SCHEMA, instanceId, [
+      { queue, limit },
+      { queue: other, limit: otherLimit },
+    ]);
+  const ids = (jobs: readonly { readonly jobId: string }[]) => jobs.map(({ jobId }) => jobId).toSorted();
+
+  it('gives each what it may have, the most urgent first', async () => {
+    const normal = await enqueue(3);
+    const urgent = await enqueue(2, { priority: 1 });
+    const otherLow = await enqueueOther(2, { priority: 4 });
+    const otherNormal = await enqueueOther(2);
+
+    expect(ids((await claimBoth(4, 3)).jobs)).toEqual(
+      [...urgent, normal[0]!, normal[1]!, ...otherNormal, otherLow[0]!].toSorted(),
+    );
+    expect(ids((await claimBoth(4, 3)).jobs)).toEqual([normal[2]!, otherLow[1]!].toSorted());
+  });
+
+  it('opens a new window where the last one is used up, and only there', async () => {
+    const first = await enqueue(3);
+    const otherFirst = await enqueueOther(9);
+    await claimBoth(2, 2);
+    const second = await enqueue(2);
+    const otherSecond = await enqueueOther(1);
+
+    expect(ids((await claimBoth(10, 3)).jobs)).toEqual(
+      [first[2]!, ...second, ...otherFirst.slice(2, 5)].toSorted(),
+    );
+    expect(ids((await claimBoth(10, 10)).jobs)).toEqual([...otherFirst.slice(5), ...otherSecond].toSorted());
+    const last = await enqueue(1);
+    expect(ids((await claimBoth(10, 10)).jobs)).toEqual(last);
+  });
+
+  it('leaves out a queue that somebody else is claiming from, and says so of it alone', async () => {
+    const held = await enqueue(1);
+    const free = await enqueueOther(1);
+    const holder = await database.client();
+    await holder.query('BEGIN');
+    await holder.query(
+      'SELECT FROM awa.queue_claim_heads WHERE lane_id IN (SELECT lane_id FROM awa.queue_lanes WHERE queue = $1) FOR UPDATE',
+      [queue],
+    );
+    const beside = await claimBoth(10, 10);
+    expect(ids(beside.jobs)).toEqual(free);
+    expect(beside).toMatchObject({ contended: [queue], more: [], refused: [] });
+    await holder.query('ROLLBACK');
+    expect(ids((await claimBoth(10, 10)).jobs)).toEqual(held);
+  });
+
+  it('says of which it was cut for its size', async () => {
+    await database.query('ALTER TABLE awa.ready_entries_0 ALTER COLUMN args SET STORAGE EXTERNAL');
+    const large = await enqueue(4, { argsJson: JSON.stringify('x'.repeat(400_000)) });
+    const small = await enqueueOther(3);
+    const { jobs, more } = await claimBoth(10, 10);
+    expect(ids(jobs)).toEqual([...large.slice(0, 2), ...small].toSorted());
+    expect(more).toEqual([queue]);
+  });
+
+  it('goes past cancelled jobs of one for good, whatever the other has', async () => {
+    const cancelled = await enqueue(2);
+    await cancelJobs(port, SCHEMA, cancelled, 'not wanted');
+    const kept = await enqueueOther(1);
+    expect(ids((await claimBoth(10, 10)).jobs)).toEqual(kept);
+    const after = await enqueue(1);
+    expect(ids((await claimBoth(10, 10)).jobs)).toEqual(after);
+    const { rows } = await database.query(
+      `SELECT c.job_ids::text[] AS jobs FROM awa.lease_claims c JOIN awa.queue_lanes l USING (lane_id)
+       WHERE l.queue = $1 ORDER BY c.claim_seq`,
+      [queue],
+    );
+    expect(rows).toEqual([{ jobs: [] }, { jobs: after }]);
   });
 });
 

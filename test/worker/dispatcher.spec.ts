@@ -156,7 +156,12 @@ describe('a dispatcher', () => {
     expect(dispatcher.prefetchRoom('q')).toBe(8);
     dispatcher.accept(Array.from({ length: 10 }, () => job()));
     expect(dispatcher.prefetchRoom('q')).toBe(0);
-    for (let ended = 0; ended < 3; ended++) dispatcher.ended(started[ended] as ClaimedJob);
+    dispatcher.ended(started[0] as ClaimedJob);
+    expect(dispatcher.prefetchRoom('q', true)).toBe(0);
+    dispatcher.ended(started[1] as ClaimedJob);
+    expect(dispatcher.prefetchRoom('q')).toBe(0);
+    expect(dispatcher.prefetchRoom('q', true)).toBe(2);
+    dispatcher.ended(started[2] as ClaimedJob);
     expect(dispatcher.prefetchRoom('q')).toBe(0);
     dispatcher.ended(started[3] as ClaimedJob);
     expect(dispatcher.prefetchRoom('q')).toBe(4);

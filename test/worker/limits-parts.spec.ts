@@ -65,7 +65,7 @@ it('takes a kind for slow whose jobs do not end', () => {
   expect(kinds.maxWaiting('kind')).toBe(20);
 });
 
-it('prefetches twice what handlers end during a claim, up to 20 ms of work, and nothing for slow, single or unknown ones', () => {
+it('prefetches twice what handlers end during a claim, up to 50 ms of work, and nothing for slow, single or unknown ones', () => {
   const queue = (name: string, maxWorkers: number, prefetch = true) => ({ name, maxWorkers, prefetch });
   const sizes = new PrefetchSizes([queue('q', 50), queue('one', 1), queue('off', 50, false)]);
   const handled = (name: string, ms: number) => {
@@ -79,7 +79,7 @@ it('prefetches twice what handlers end during a claim, up to 20 ms of work, and 
   handled('q', 0.1);
   expect(sizes.size('q')).toBe(400);
   for (let claim = 0; claim < 200; claim++) sizes.claimed(50);
-  expect(sizes.size('q')).toBe(1_000);
+  expect(sizes.size('q')).toBe(2_500);
   for (let claim = 0; claim < 200; claim++) sizes.claimed(4);
   sizes.stalled('q', 300);
   expect(sizes.size('q')).toBe(0);
@@ -126,8 +126,20 @@ it('looks at a queue again after an announcement during the look, and otherwise 
   for (let again = 0; again < 10; again++) look('a', { ...empty, wasContended: true });
   expect(looks.nextPollInMs(looks.due())).toBeGreaterThanOrEqual(40);
   expect(looks.nextPollInMs(looks.due())).toBeLessThanOrEqual(80);
+  // What comes meanwhile is seen at the end of the wait: a look at each notification, by each of many processes, would be in vain.
+  looks.announce('a');
+  expect(looks.due().size).toBe(0);
+  look('a', { ...empty, wasContended: true }, 'a');
+  expect(looks.due().size).toBe(0);
+  expect(looks.isDue('a')).toBe(false);
+  clock.now = 80;
+  expect([...looks.due()]).toEqual(['a']);
+  clock.now = 0;
   look('a', { ...empty, jobs: 1, wasContended: true });
   expect(looks.nextPollInMs(looks.due())).toBeLessThanOrEqual(10);
+  looks.announce('a');
+  expect([...looks.due()]).toEqual(['a']);
+  look('a', { ...empty, jobs: 1 });
 
   // An idle queue is looked at less and less often, up to ten times; further where notifications come.
   for (let idle = 0; idle < 20; idle++) for (const queue of ['a', 'b']) look(queue);
