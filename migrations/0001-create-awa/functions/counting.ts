@@ -57,8 +57,12 @@ BEGIN
   INTO v_read, jobs FROM (
     SELECT e.ready_slot, e.job_id, e.run_lease FROM unnest(p_lanes) AS n(lane_id)
     CROSS JOIN LATERAL ${s}.unclaimed_ranges(n.lane_id, pg_current_snapshot()) g
-    JOIN ${s}.ready_entries e ON e.lane_id = n.lane_id
-      AND (e.enqueue_xid, e.job_id) > (g.lo_xid, g.lo_job_id) AND e.enqueue_xid < g.hi_xid
+    -- LATERAL and LIMIT: as a plain join, a lane would be read once, from its beginning, and each row compared with all ranges.
+    CROSS JOIN LATERAL (
+      SELECT r.ready_slot, r.job_id, r.run_lease FROM ${s}.ready_entries r
+      WHERE r.lane_id = n.lane_id AND (r.enqueue_xid, r.job_id) > (g.lo_xid, g.lo_job_id) AND r.enqueue_xid < g.hi_xid
+      LIMIT p_cap + 1
+    ) e
     LIMIT p_cap + 1
   ) w;
   exact := v_read <= p_cap;
