@@ -4,6 +4,7 @@ import { cancelJobs } from '../../lib/storage/operations/cancel-jobs.js';
 import { claimJobs as claimWithMore } from '../../lib/storage/operations/claim-jobs.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
+import { sharedBlocks } from '../support/shared-blocks.js';
 import { claimJobs, newJob, openLane, registerTestQueue, SCHEMA } from '../support/storage-fixture.js';
 import { useTestDatabase } from '../support/test-database.js';
 
@@ -27,15 +28,9 @@ const enqueue = (count = 1, overrides = {}, on = port) =>
     Array.from({ length: count }, () => newJob(queue, overrides)),
   );
 
-/** Shared blocks that a claim touches, index and heap, in all its statements. */
-async function claimBlocks(limit: number): Promise<number> {
-  const { rows } = await database.query<{ 'QUERY PLAN': [{ Plan: Record<string, number> }] }>(
-    'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM awa.claim_jobs($1, $2, $3)',
-    [instanceId, [queue], [limit]],
-  );
-  const plan = rows[0]!['QUERY PLAN'][0].Plan;
-  return plan['Shared Hit Blocks']! + plan['Shared Read Blocks']!;
-}
+/** Shared blocks that a claim touches. */
+const claimBlocks = (limit: number) =>
+  sharedBlocks(database, 'SELECT * FROM awa.claim_jobs($1, $2, $3)', [instanceId, [queue], [limit]]);
 
 async function openTransaction() {
   const client = await database.client();

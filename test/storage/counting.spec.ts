@@ -2,6 +2,7 @@ import { beforeEach, expect, it } from 'vitest';
 import { completeAttempts } from '../../lib/storage/operations/close-attempts.js';
 import { enqueueJobs } from '../../lib/storage/operations/enqueue-jobs.js';
 import type { SqlPort } from '../../lib/storage/sql-port.js';
+import { sharedBlocks } from '../support/shared-blocks.js';
 import { claimJobs, newJob, openLane, SCHEMA } from '../support/storage-fixture.js';
 import { useTestDatabase } from '../support/test-database.js';
 
@@ -31,15 +32,12 @@ async function runAll(): Promise<void> {
 }
 
 /** Shared blocks that a count of what waits touches. */
-async function countBlocks(): Promise<number> {
-  const { rows } = await database.query<{ 'QUERY PLAN': [{ Plan: Record<string, number> }] }>(
-    `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)
-     SELECT * FROM awa.count_available(ARRAY(SELECT l.lane_id FROM awa.queue_lanes l WHERE l.queue = $1), 10000)`,
+const countBlocks = () =>
+  sharedBlocks(
+    database,
+    'SELECT * FROM awa.count_available(ARRAY(SELECT l.lane_id FROM awa.queue_lanes l WHERE l.queue = $1), 10000)',
     [queue],
   );
-  const plan = rows[0]!['QUERY PLAN'][0].Plan;
-  return plan['Shared Hit Blocks']! + plan['Shared Read Blocks']!;
-}
 
 it('counts what waits without a look at what has been claimed and is kept', async () => {
   await enqueue(100);
