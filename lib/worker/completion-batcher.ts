@@ -17,10 +17,10 @@ import { SupervisedLoop } from './supervised-loop.js';
 const MAX_BATCH = 512;
 
 /**
- * A statement costs as much as some fifty results in it. After one with fewer, the next waits as long as that took, for more to come;
- * in milliseconds at most.
+ * A statement costs as much by itself as some fifty results in it: with two hundred that is little. After one with fewer, the next waits
+ * for more to come, twice as long as that took; in milliseconds at most.
  */
-const WORTH_A_FLUSH = 50;
+const WORTH_A_FLUSH = 200;
 const MAX_PAUSE_MS = 20;
 
 /** An attempt whose claim somebody has locked is tried again after so many milliseconds. */
@@ -51,8 +51,8 @@ interface Pending<Item> {
 
 /**
  * Makes results durable, many with one statement. A handler's slot is free when the handler ends; this is what its result
- * waits in. Results come together while a flush is under way, and for as long again when it was a small one, so batches grow with the load. A database that is away is
- * waited for: nothing is dropped, and claiming stops when too much has piled up.
+ * waits in. Results come together while a flush is under way, and for twice as long again when it was a small one, so batches grow with
+ * the load. A database that is away is waited for: nothing is dropped, and claiming stops when too much has piled up.
  *
  * A flush never waits for a lock, as claims and heartbeats wait in line behind it on the same connection: what belongs to a claim that a
  * transaction of the application's has locked (a cancel, a completion within it) is put aside and tried again.
@@ -141,7 +141,8 @@ export class CompletionBatcher {
       this.writeSettled(items),
     );
     const endedAt = performance.now();
-    if (results < WORTH_A_FLUSH) this.pauseUntil = endedAt + Math.min(endedAt - startedAt, MAX_PAUSE_MS);
+    if (results < WORTH_A_FLUSH)
+      this.pauseUntil = endedAt + Math.min(2 * (endedAt - startedAt), MAX_PAUSE_MS);
     if (this.pending > this.parked.length) return 0;
     if (this.parked.length > 0) return Math.max(this.unparkAt - performance.now(), 1);
     for (const resolve of this.onDrained.splice(0)) resolve();
